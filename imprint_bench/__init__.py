@@ -1,0 +1,3 @@
+"""Set the last layer of a frozen network from data, without training it."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Generators: from the embeddings of a class (or of all classes) to proxies."""

@@ -1,0 +1,1 @@
+"""Datasets, foundation models and the cache of embeddings."""
