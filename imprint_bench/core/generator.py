@@ -32,6 +32,8 @@ class Generator:
     many_k : callable or None
         ``(X, *, ks, <parameters but k>[, rng | seed]) -> {k: proxies}``: all k at once, sharing
         what they have in common; the same proxies as one call for each k.
+    every_row : bool
+        It gives one proxy per row, whatever its parameters.
     version : int
         Raise it when the results change: trials of an older version are then computed anew.
     """
@@ -41,7 +43,12 @@ class Generator:
     scope: Literal["class", "task"]
     nested: bool = False
     many_k: Function | None = None
+    every_row: bool = False
     version: int = 1
+
+    def count(self, n: int, params: Mapping[str, Any]) -> int:
+        """Return the number of proxies that a class of `n` rows gives."""
+        return n if self.every_row else min(n, params.get("k", 1))
 
     @property
     def seeded(self) -> bool:
@@ -53,12 +60,21 @@ GENERATORS: Registry[Generator] = Registry("generator", "imprint_bench.core.gene
 
 
 def for_each_class(
-    name: str, *, nested: bool = False, many_k: Function | None = None, version: int = 1
+    name: str,
+    *,
+    nested: bool = False,
+    many_k: Function | None = None,
+    every_row: bool = False,
+    version: int = 1,
 ) -> Callable[[Function], Function]:
-    """Return a decorator that files a generator of the rows of one class, unchanged."""
+    """Return a decorator that files a generator of the rows of one class, unchanged.
+
+    The keywords are attributes of `Generator`.
+    """
 
     def file(function: Function) -> Function:
-        GENERATORS.add(name, Generator(name, function, "class", nested, many_k, version))
+        made = Generator(name, function, "class", nested, many_k, every_row, version)
+        GENERATORS.add(name, made)
         return function
 
     return file

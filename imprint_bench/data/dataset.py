@@ -1,0 +1,140 @@
+"""What a dataset is: labels and images of two splits, read only when they are asked for."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imprint_bench.errors import DataError
+from imprint_bench.params import Source, check_params
+from imprint_bench.registry import Registry
+
+SPLITS = ("train", "test")
+CHANNELS = (1, 3)
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """Labels and images of a "train" and a "test" split, all images of one size.
+
+    The attributes are the ways to read it; use the methods, which check what
+    they return. Building one reads nothing big.
+
+    Attributes
+    ----------
+    where : str
+        Folder or file it is read from, for messages.
+    read_labels : callable
+        ``(split) -> (n,)`` whole numbers; cheap, does not touch the images.
+    read_images : callable
+        ``(split, start, stop) -> uint8 (stop - start, h, w, c)``.
+    read_shape : callable
+        ``() -> (h, w, c)``, c = 1 (grey) or 3 (red, green, blue).
+    read_fingerprint : callable
+        ``() -> str``, SHA-256 (hexadecimal) of the content, not of where it lies.
+    """
+
+    where: str
+    read_labels: Callable[[str], np.ndarray]
+    read_images: Callable[[str, int, int], np.ndarray]
+    read_shape: Callable[[], Shape]
+    read_fingerprint: Callable[[], str]
+
+    def labels(self, split: str) -> np.ndarray:
+        """Return the labels of `split`: int64 of shape (n,), n >= 1, none negative."""
+        return checked_labels(
+            self.read_labels(_known(split)), at=f"{self.where}, labels of {split}"
+        )
+
+    def size(self, split: str) -> int:
+        """Return the number of images of `split`."""
+        return len(self.labels(split))
+
+    def images(self, split: str, start: int, stop: int) -> np.ndarray:
+        """Return rows `start` to `stop` (excluded): uint8 of shape (stop - start, h, w, c)."""
+        images = self.read_images(_known(split), start, stop)
+        expected = (stop - start, *self.shape)
+        if images.shape != expected or images.dtype != np.uint8:
+            raise DataError(
+                f"{self.where}, images {start} to {stop} of {split}: got {images.dtype} of shape "
+                f"{images.shape}; expected uint8 of shape {expected}."
+            )
+        return images
+
+    @property
+    def shape(self) -> Shape:
+        """Height, width and channels of every image."""
+        return self.read_shape()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hexadecimal) of the content."""
+        return self.read_fingerprint()
+
+
+DATASETS: Registry[Callable[..., ImageDataset]] = Registry("dataset", "imprint_bench.data.datasets")
+
+
+def build_dataset(source: Source) -> ImageDataset:
+    """Return the dataset that `source` names.
+
+    Raises
+    ------
+    ConfigError
+        If the kind or a parameter is unknown or wrong; the message starts with
+        ``dataset.<name>``.
+    DataError
+        If a file is missing.
+    """
+    at = f"dataset.{source.name}"
+    function = DATASETS.find(source.kind, at=at)
+    check_params(function, source.params, at=at)
+    return function(**source.params)
+
+
+def checked_labels(labels: np.ndarray, *, at: str) -> np.ndarray:
+    """Return `labels` as int64 of shape (n,).
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,) or (n, 1)
+        Whole numbers of 0 or more.
+    at : str
+        The place, with which a message starts.
+
+    Raises
+    ------
+    DataError
+        If there are none, or they are text, fractions, negative or several per row.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise DataError(f"{at}: shape {labels.shape}; expected one label per row, shape (n,).")
+    if len(labels) == 0:
+        raise DataError(f"{at}: no rows; expected at least one.")
+    if labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{at}: {labels.dtype} such as {labels.tolist()[0]!r}; expected whole numbers from 0 on."
+        )
+    if labels.min() < 0:
+        row = int(np.argmax(labels < 0))
+        raise DataError(f"{at}: {labels[row]} in row {row}; expected whole numbers from 0 on.")
+    return labels.astype(np.int64)
+
+
+def digest(**content: Any) -> str:
+    """Return the SHA-256 (hexadecimal) of JSON values: the same for the same values."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _known(split: str) -> str:
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r}; expected one of {', '.join(SPLITS)}")
+    return split

@@ -1,0 +1,1 @@
+"""Layouts in which datasets lie on disk: one module each."""

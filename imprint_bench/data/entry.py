@@ -1,0 +1,158 @@
+"""One folder of the cache: named, written in one step, checked, set aside when damaged."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from imprint_bench.data.manifest import MANIFEST, read_manifest, sealed
+from imprint_bench.durable import TEMPORARY, explained, sync_folder, write_bytes
+from imprint_bench.errors import ConfigError
+
+QUARANTINE = "quarantine"
+DAY = 86_400  # seconds
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+=@-]*")
+UNFINISHED = re.compile(re.escape(TEMPORARY) + r"(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}-.+")
+
+log = logging.getLogger(__name__)
+
+
+def folder_name(name: str, *, at: str) -> str:
+    """Return `name` if it can be a folder's name.
+
+    Raises
+    ------
+    ConfigError
+        If it has signs that a folder's name should not have, or is taken by the cache.
+    """
+    if not NAME.fullmatch(name) or name == QUARANTINE:
+        raise ConfigError(
+            f"{at}: name {name!r} cannot be a folder of the cache; expected letters, digits "
+            "and . _ + = @ - after a letter or digit."
+        )
+    return name
+
+
+def entry_folder(root: Path, fm: str, dataset: str, fingerprint: str) -> Path:
+    """Return the folder of an entry."""
+    place = root / folder_name(dataset, at=f"dataset.{dataset}")
+    return place / f"{folder_name(fm, at=f'fm.{fm}')}-{fingerprint[:8]}"
+
+
+def others(folder: Path, fm: str) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the other entries of the same foundation model's name, newest first."""
+    pattern = re.compile(re.escape(fm) + r"-[0-9a-f]{8}")
+    found = []
+    for path in folder.parent.glob("*"):
+        if path != folder and pattern.fullmatch(path.name):
+            manifest = read_manifest(path)
+            if manifest is not None and manifest.get("fm") == fm:
+                found.append((path, manifest))
+    return sorted(found, key=lambda entry: entry[0].stat().st_mtime, reverse=True)
+
+
+def set_aside(root: Path, folder: Path, reason: str) -> Path:
+    """Move a damaged entry to the quarantine, say so in the log, and return where it is."""
+    aside = root / QUARANTINE / f"{folder.parent.name}-{folder.name}-{uuid4().hex[:8]}"
+    with explained(aside):
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        folder.replace(aside)
+    log.warning(
+        "embeddings %s/%s: %s; moved to %s, they are computed again.",
+        folder.parent.name,
+        folder.name,
+        reason,
+        aside,
+    )
+    return aside
+
+
+@contextmanager
+def unfinished(final: Path) -> Iterator[Path]:
+    """Make a temporary folder beside `final` for writing; it vanishes if the block raises."""
+    folder = final.parent / f"{TEMPORARY}{_host()}-{os.getpid()}-{uuid4().hex[:8]}-{final.name}"
+    with explained(final):
+        folder.mkdir(parents=True)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def publish(folder: Path, final: Path, manifest: Mapping[str, Any], *, replace: bool) -> None:
+    """Give a written folder its final name, after its manifest is on the disk.
+
+    Parameters
+    ----------
+    folder : Path
+        From `unfinished`, all arrays written and flushed.
+    final : Path
+        The entry's name. When another process was faster, its entry stays.
+    manifest : Mapping[str, Any]
+        Written last.
+    replace : bool
+        Put this entry in the place of one that is there.
+    """
+    content = json.dumps(sealed(manifest), indent=1, sort_keys=True, ensure_ascii=False)
+    write_bytes(folder / MANIFEST, content.encode())
+    with explained(final):
+        if replace and final.exists():
+            old = folder.with_name(f"{folder.name}-old")
+            final.replace(old)
+            shutil.rmtree(old, ignore_errors=True)
+        try:
+            folder.replace(final)
+        except OSError:
+            if not final.is_dir():
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+    sync_folder(final.parent)
+
+
+def remove_stale(place: Path) -> None:
+    """Remove unfinished folders in `place` that nobody writes any more.
+
+    That is: the process that its name tells is on this machine and gone, or
+    nothing was written for a day (another machine; a process number used again).
+    """
+    for folder in place.glob(f"{TEMPORARY}*"):
+        match = UNFINISHED.fullmatch(folder.name)
+        gone = match and match["host"] == _host() and not _alive(int(match["pid"]))
+        if gone or time.time() - _last_written(folder) > DAY:
+            log.info("removing %s, which an interrupted run left.", folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _last_written(folder: Path) -> float:
+    times = [0.0]
+    for path in (folder, *folder.glob("*")):
+        try:
+            times.append(path.stat().st_mtime)
+        except OSError:  # its process has just renamed or removed it
+            return time.time()
+    return max(times)
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is there, but another user's
+        return True
+    return True

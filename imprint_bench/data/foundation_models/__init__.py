@@ -1,0 +1,1 @@
+"""Kinds of foundation models: one module each."""

@@ -1,0 +1,161 @@
+"""Label mappings and tasks: which classes take part, under which labels."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, NamedTuple
+
+import numpy as np
+
+from imprint_bench.core.sampling import d_in_1, map_labels
+from imprint_bench.errors import ConfigError, DataError
+from imprint_bench.params import AtLeast, PositiveInt
+from imprint_bench.registry import Registry
+from imprint_bench.seeding import stream
+
+LabelMap = Mapping[int, int] | None
+MappingFunction = Callable[..., dict[str, LabelMap]]
+
+# ``(classes of the dataset, *, <parameters>) -> {suffix of the name: {original: label}}``
+MAPPINGS: Registry[MappingFunction] = Registry("mapping")
+
+
+@MAPPINGS.register("identity")
+def identity(classes: Sequence[int]) -> dict[str, LabelMap]:
+    """Keep every label."""
+    return {"": None}
+
+
+@MAPPINGS.register("rename")
+def rename(classes: Sequence[int], *, labels: dict) -> dict[str, LabelMap]:
+    """Rename original labels as listed and drop every class that is not.
+
+    Parameters
+    ----------
+    labels : dict from original to new label
+    """
+    for original, label in labels.items():
+        if not (isinstance(original, int) and isinstance(label, int)) or label < 0:
+            raise ConfigError(
+                f"mapping.rename.labels: expected int: int from 0 on, got {original!r}: {label!r}."
+            )
+    return {"": dict(labels)}
+
+
+@MAPPINGS.register("d_in_1")
+def several_in_one(
+    classes: Sequence[int],
+    *,
+    d: list[int],
+    draws: PositiveInt = 10,
+    n_labels: PositiveInt = 10,
+    shuffle_seed: Annotated[int, AtLeast(0)] = 0,
+) -> dict[str, LabelMap]:
+    """Join d random original classes under each of `n_labels` labels, `draws` times for each d.
+
+    Parameters
+    ----------
+    d : list of int
+        Original classes per label.
+    draws : int
+        Mappings per d.
+    n_labels : int
+    shuffle_seed : int
+        Of the shuffles; each draw has a stream of its own.
+    """
+    most = max(d, default=1)
+    if most * n_labels > len(classes):
+        raise ConfigError(
+            f"mapping.d_in_1.d: {most} x {n_labels} labels need {most * n_labels} classes, but the "
+            f"dataset has {len(classes)}; choose d <= {len(classes) // n_labels}."
+        )
+    return {
+        f"-{n}-{draw}": d_in_1(
+            classes, d=n, n_labels=n_labels, rng=stream(shuffle_seed, "d_in_1", n, draw)
+        )
+        for n in d
+        for draw in range(draws)
+    }
+
+
+class Task(NamedTuple):
+    """Classes that take part, in the order in which they are imprinted."""
+
+    name: str
+    classes: tuple[int, ...]
+
+
+class MappedLabels(NamedTuple):
+    """Labels of a dataset after a mapping, and the rows per class.
+
+    Attributes
+    ----------
+    name : str
+        Of the mapping.
+    label_map : mapping or None
+    train, test : ndarray of shape (n,), int64
+        -1 where the mapping drops the row.
+    """
+
+    name: str
+    label_map: LabelMap
+    train: np.ndarray
+    test: np.ndarray
+
+    @property
+    def train_counts(self) -> dict[int, int]:
+        """Training rows of each class."""
+        return _counts(self.train)
+
+    @property
+    def test_counts(self) -> dict[int, int]:
+        """Test rows of each class."""
+        return _counts(self.test)
+
+
+def mapped(
+    function: MappingFunction, params: Mapping, labels: Mapping[str, np.ndarray], *, name: str
+) -> list[MappedLabels]:
+    """Apply a mapping, which may stand for several, to the labels of both splits."""
+    train, test = labels["train"], labels["test"]
+    maps = function(np.unique(train).tolist(), **params)
+    return [
+        MappedLabels(name + suffix, m, map_labels(train, m), map_labels(test, m))
+        for suffix, m in maps.items()
+    ]
+
+
+def resolve_task(
+    name: str, classes: Sequence[int] | str, labels: MappedLabels, *, dataset: str
+) -> Task:
+    """Return the task on a dataset, after checking that every class has rows.
+
+    Parameters
+    ----------
+    name : str
+    classes : sequence of int, or "all"
+        "all" takes every class that has training rows, in ascending order.
+    labels : MappedLabels
+    dataset : str
+        For messages.
+
+    Raises
+    ------
+    DataError
+        If a class has no training rows, or the task no test rows.
+    """
+    train, test = labels.train_counts, labels.test_counts
+    chosen = tuple(sorted(train)) if classes == "all" else tuple(int(c) for c in classes)
+    where = f"task {name} on {dataset}" + ("" if labels.name == "identity" else f"/{labels.name}")
+    for c in chosen:
+        if not train.get(c):
+            has = ", ".join(map(str, sorted(train)[:20]))
+            raise DataError(f"{where}: class {c} has no training rows; classes with rows: {has}.")
+    if len(chosen) < 2:
+        raise DataError(f"{where}: {len(chosen)} class; a task needs at least two.")
+    if not any(test.get(c) for c in chosen):
+        raise DataError(f"{where}: no test row belongs to classes {list(chosen)}.")
+    return Task(name, chosen)
+
+
+def _counts(labels: np.ndarray) -> dict[int, int]:
+    classes, counts = np.unique(labels[labels >= 0], return_counts=True)
+    return dict(zip(classes.tolist(), counts.tolist(), strict=True))

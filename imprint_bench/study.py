@@ -1,0 +1,175 @@
+"""One study from its configuration to its report: the stages in their order."""
+
+import datetime as dt
+import logging
+import os
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import pandas as pd
+
+from imprint_bench import __version__
+from imprint_bench.analysis.build import Refusal, build, check_requests
+from imprint_bench.analysis.figures import FIGURES
+from imprint_bench.analysis.frames import rows_of_plan
+from imprint_bench.analysis.rendering import to_text
+from imprint_bench.analysis.tables import TABLES
+from imprint_bench.config import Config
+from imprint_bench.errors import RunFailed
+from imprint_bench.params import takes
+from imprint_bench.registry import Registry
+from imprint_bench.report import write_report
+from imprint_bench.sweep.estimate import estimate
+from imprint_bench.sweep.plan import Plan, make_plan
+from imprint_bench.sweep.rehearsal import rehearse
+from imprint_bench.sweep.run import Outcome, described, embed, pending, run, store_of
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "pandas", "pyarrow", "joblib")
+SHOWN = 20  # rows of a table, or kinds of dropped combinations, in the terminal
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a study was started: the command, the composed YAML, and its place in a multirun."""
+
+    command: str
+    configuration: str
+    subfolder: str = ""
+
+
+def carry_out(config: Config, launch: Launch) -> None:
+    """Carry out the stages of a study that its configuration names.
+
+    Raises
+    ------
+    ImprintError
+        For the first mistake, before anything is computed where it can be known then.
+    RunFailed
+        If units of work failed; everything else is stored and reported.
+    """
+    tables, figures = _requests(config)
+    rehearse(config)
+    descriptions = described(config)
+    plan = make_plan(config, descriptions)
+    store = store_of(config)
+    if "plan" in config.stages:
+        _log_plan(config, plan)
+    if not {"embed", "run"} & set(config.stages) and "report" not in config.stages:
+        log.info("%s", estimate(config, plan, descriptions, pending(config, plan, store)))
+        return
+    outcome, seconds = Outcome(), {}
+    if {"embed", "run"} & set(config.stages):
+        started = time.monotonic()
+        embeddings = embed(config, descriptions)
+        seconds["embed"] = time.monotonic() - started
+        if "run" in config.stages:
+            outcome = run(config, plan, embeddings, store)
+            seconds["run"] = outcome.seconds
+    if "report" in config.stages:
+        rows = rows_of_plan(plan.frame(), store.read(plan.ids))
+        _report(config, launch, rows, plan, outcome, seconds, tables, figures)
+    if outcome.failed:
+        shown = "\n  ".join(outcome.failed[:SHOWN])
+        raise RunFailed(
+            f"{len(outcome.failed)} units of work failed; the other rows are stored, and running "
+            f"again tries these again:\n  {shown}"
+        )
+
+
+Requests = dict[str, dict[str, Any]]
+
+
+def _requests(config: Config) -> tuple[Requests, Requests]:
+    """Return what tables and figures are asked for, with the report's settings filled in."""
+    given = {"alpha": config.alpha, "allow_incomplete": config.allow_incomplete}
+
+    def filled(registry: Registry[Any], requests: Mapping[str, Mapping[str, Any]]) -> Requests:
+        made = {}
+        for name, params in requests.items():
+            function = registry.find(name, at=registry.noun)
+            made[name] = {k: v for k, v in given.items() if takes(function, k)} | dict(params)
+        check_requests(registry, made)
+        return made
+
+    return filled(TABLES, config.tables), filled(FIGURES, config.figures)
+
+
+def _log_plan(config: Config, plan: Plan) -> None:
+    dropped = plan.dropped
+    log.info(
+        "%s: %d trials in %d units of work; %d combinations dropped.",
+        config.name, len(plan), len(set(plan.unit_of_group)), int(dropped["trials"].sum()),
+    )  # fmt: skip
+    if config.stages == ("plan",):
+        for reason, group in dropped.groupby("reason", sort=True):
+            log.info("  %d: %s", int(group["trials"].sum()), reason)
+            for where, n in zip(group["where"][:SHOWN], group["trials"][:SHOWN], strict=True):
+                log.info("      %s (%d)", where, n)
+            if len(group) > SHOWN:
+                log.info("      and %d more", len(group) - SHOWN)
+
+
+def _report(
+    config: Config,
+    launch: Launch,
+    rows: pd.DataFrame,
+    plan: Plan,
+    outcome: Outcome,
+    seconds: Mapping[str, float],
+    tables: Requests,
+    figures: Requests,
+) -> None:
+    started = time.monotonic()
+    made_tables = build(TABLES, tables, rows, command=launch.command)
+    made_figures = build(FIGURES, figures, rows, command=launch.command)
+    folder = config.paths.reports / config.name
+    page = write_report(
+        folder / launch.subfolder if launch.subfolder else folder,
+        name=config.name,
+        rows=rows,
+        tables=made_tables,
+        figures=made_figures,
+        dropped=plan.dropped.rename(columns={"trials": "count"}),
+        provenance=_provenance(launch, outcome, seconds),
+        failed=outcome.failed,
+    )
+    log.info("report written in %.1f s", time.monotonic() - started)
+    for table in made_tables:
+        text = table.sentence if isinstance(table, Refusal) else to_text(table, limit=SHOWN)
+        log.info("\n%s", text)
+    for figure in made_figures:
+        log.info("\n%s: %s", figure.title, getattr(figure, "finding", "") or figure.sentence)
+    log.info("\nReport: %s", page)
+
+
+def _provenance(launch: Launch, outcome: Outcome, seconds: Mapping[str, float]) -> dict[str, Any]:
+    now = dt.datetime.now(dt.UTC)
+    return {
+        "command": launch.command,
+        "written": f"{now:%Y-%m-%d %H:%M} UTC",
+        "trials": {
+            "computed now": f"{outcome.computed:,}",
+            "found in the store": f"{outcome.found:,}",
+        },
+        "time": {f"stage {stage}": f"{s:.1f} s" for stage, s in seconds.items()},
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "cores": os.cpu_count() or 1,
+            "python": platform.python_version(),
+        },
+        "versions": {"imprint-bench": __version__} | {p: _version(p) for p in PACKAGES},
+        "configuration": launch.configuration,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

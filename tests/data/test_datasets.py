@@ -1,0 +1,296 @@
+import gzip
+import re
+import struct
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from imprint_bench.data.dataset import SPLITS, build_dataset, checked_labels
+from imprint_bench.errors import ConfigError, DataError
+from imprint_bench.params import Source
+
+from layouts import ROWS, pictures, png, write_idx, write_idx_folder, write_shard
+
+
+def built(kind, **params):
+    return build_dataset(Source("mine", kind, {k: _plain(v) for k, v in params.items()}))
+
+
+def _plain(value):
+    return value if isinstance(value, int | float) else str(value)
+
+
+def whole(dataset, split):
+    return dataset.images(split, 0, dataset.size(split))
+
+
+def refused(message):
+    return pytest.raises(DataError, match=re.escape(message))
+
+
+@pytest.fixture(params=["idx", "idx.gz", "image_parquet", "npz"])
+def layout(request, tmp_path):
+    """Return a dataset per layout, and its number of channels."""
+    if request.param.startswith("idx"):
+        folder = write_idx_folder(tmp_path / "raw", request.param[3:])
+        return built("idx", folder=folder), 1
+    if request.param == "npz":
+        return built("npz", file=request.getfixturevalue("npz_file")), 3
+    return built("image_parquet", folder=request.getfixturevalue("parquet_folder")), 3
+
+
+def test_every_layout_gives_back_what_was_written(layout):
+    dataset, channels = layout
+    for split in SPLITS:
+        images, labels = pictures(split, channels)
+        np.testing.assert_array_equal(whole(dataset, split), images)
+        np.testing.assert_array_equal(dataset.labels(split), labels)
+        assert dataset.labels(split).dtype == np.int64
+        assert dataset.size(split) == ROWS[split]
+    assert dataset.shape == images.shape[1:]
+
+
+def test_a_part_of_the_images_is_a_part_of_the_whole(layout):
+    dataset, _ = layout
+    np.testing.assert_array_equal(dataset.images("train", 5, 23), whole(dataset, "train")[5:23])
+    np.testing.assert_array_equal(dataset.images("train", 29, 30), whole(dataset, "train")[29:])
+
+
+def test_an_unknown_split_and_rows_beyond_the_end_are_refused(layout):
+    dataset, _ = layout
+    with pytest.raises(ValueError, match="split 'val'"):
+        dataset.labels("val")
+    with pytest.raises(DataError, match="images 10 to 13 of test"):
+        dataset.images("test", 10, 13)
+
+
+def test_the_fingerprint_is_that_of_the_content_not_of_the_place(tmp_path, idx_folder):
+    first = built("idx", folder=idx_folder).fingerprint
+    assert first == built("idx", folder=write_idx_folder(tmp_path / "copy")).fingerprint
+    assert first == built("idx", folder=write_idx_folder(tmp_path / "zip", ".gz")).fingerprint
+    labels = idx_folder / "t10k-labels-idx1-ubyte"
+    content = bytearray(labels.read_bytes())
+    content[-1] ^= 1
+    labels.unlink()
+    labels.write_bytes(content)
+    assert first != built("idx", folder=idx_folder).fingerprint
+
+
+def test_digits_are_scikit_learns_times_fifteen_each_in_one_split():
+    dataset, bunch = built("digits"), load_digits()
+    images = np.concatenate([whole(dataset, split) for split in SPLITS])[..., 0]
+    labels = np.concatenate([dataset.labels(split) for split in SPLITS])
+    ours = sorted((int(y), *(x // 15).ravel().tolist()) for x, y in zip(images, labels, strict=True))
+    theirs = sorted(
+        (int(y), *x.ravel().astype(int).tolist())
+        for x, y in zip(bunch.images, bunch.target, strict=True)
+    )
+    assert ours == theirs
+
+
+def test_digits_are_split_class_by_class_and_the_seed_settles_how():
+    dataset = built("digits", test_size=0.2, split_seed=1)
+    wanted = [round(0.2 * n) for n in np.bincount(load_digits().target)]
+    assert np.bincount(dataset.labels("test")).tolist() == wanted
+    same = built("digits", test_size=0.2, split_seed=1)
+    other = built("digits", test_size=0.2, split_seed=2)
+    assert dataset.fingerprint == same.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize("test_size", [0.0, 1.0, 0.001])
+def test_digits_keep_every_class_in_both_splits(test_size):
+    with pytest.raises(ConfigError, match=rf"^digits.test_size: {test_size}"):
+        built("digits", test_size=test_size).labels("train")
+
+
+def test_a_missing_idx_file_is_named_with_how_to_get_it(tmp_path, idx_folder):
+    (idx_folder / "t10k-images-idx3-ubyte").unlink()
+    with refused(
+        f"{idx_folder}/t10k-images-idx3-ubyte: no such file (nor with .gz); fetch it with "
+        f"torchvision.datasets.MNIST('{tmp_path}', download=True), or set paths.data=FOLDER"
+    ):
+        built("idx", folder=idx_folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "starts with nothing; expected 00 00 08 03"),
+        (b"\x89PNG\r\n", "starts with 89 50 4e 47; expected 00 00 08 03"),
+        (bytes([0, 0, 8, 3, 0, 0]), "it ends within its header"),
+        (bytes([0, 0, 8, 3]) + struct.pack(">3I", 30, 6, 6) + bytes(99), "has 99 bytes of values"),
+    ],
+)
+def test_a_damaged_idx_file_is_named(idx_folder, content, message):
+    (idx_folder / "train-images-idx3-ubyte").write_bytes(content)
+    with pytest.raises(DataError, match=f"train-images-idx3-ubyte: .*{message}"):
+        built("idx", folder=idx_folder).labels("train")
+
+
+@pytest.mark.parametrize(("cut", "message"), [(slice(-30), "ended before"), (None, "fewer values")])
+def test_a_damaged_gzipped_idx_file_is_named(tmp_path, cut, message):
+    folder = write_idx_folder(tmp_path / "raw", ".gz")
+    path = folder / "train-images-idx3-ubyte.gz"
+    content = path.read_bytes()
+    path.write_bytes(content[cut] if cut else gzip.compress(gzip.decompress(content)[:-9]))
+    with pytest.raises(DataError, match=f"train-images-idx3-ubyte.gz: damaged, .*{message}"):
+        built("idx", folder=folder).images("train", 0, 3)
+
+
+def test_a_gzipped_file_cannot_expand_beyond_what_its_header_promises(tmp_path):
+    folder = write_idx_folder(tmp_path / "raw", ".gz")
+    path = folder / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(5_000_000)))
+    with refused("it has more values than its header promises, (30, 6, 6)"):
+        built("idx", folder=folder).images("train", 0, 3)
+
+
+def test_idx_labels_and_images_of_different_number_are_refused(idx_folder):
+    write_idx(idx_folder / "train-labels-idx1-ubyte", np.zeros(29))
+    with refused("29 labels for 30 images in train-images-idx3-ubyte; expected one label per"):
+        built("idx", folder=idx_folder).labels("train")
+
+
+def test_missing_shards_are_named(tmp_path, parquet_folder):
+    (parquet_folder / "train-00001-of-00002.parquet").unlink()
+    with refused("1 of 2 shards train-*.parquet; fetch the others"):
+        built("image_parquet", folder=parquet_folder)
+    with refused(f"{tmp_path}/nowhere/train-*.parquet: no such file; put the parquet shards"):
+        built("image_parquet", folder=tmp_path / "nowhere")
+
+
+def test_a_corrupt_image_is_named_with_its_file_and_row(parquet_folder):
+    images, labels = pictures("test", channels=3)
+    blobs = [png(image) for image in images]
+    blobs[9] = blobs[9][:60]
+    path = parquet_folder / "test-00000-of-00001.parquet"
+    write_shard(path, blobs, labels)
+    dataset = built("image_parquet", folder=parquet_folder)
+    assert dataset.images("test", 0, 9).shape == (9, 6, 6, 3)
+    with refused(f"{path}, row 9: the image cannot be decoded ("):
+        dataset.images("test", 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((5, 6, 3), np.uint8), "an image of 5 x 6 pixels; expected 6 x 6 like the first"),
+        (np.zeros((6, 6), np.uint16), "an image of mode I;16; expected 8 bits per channel"),
+        (None, "no image bytes; expected an encoded image"),
+        (b"<script>", "cannot be decoded (no known image format); replace or remove it"),
+    ],
+)
+def test_an_unsuitable_image_is_named(parquet_folder, image, message):
+    blob = png(image) if isinstance(image, np.ndarray) else image
+    path = parquet_folder / "test-00000-of-00001.parquet"
+    write_shard(path, [png(np.zeros((6, 6, 3), np.uint8)), blob], [0, 1])
+    with refused(f"{path}, row 1: {message}"):
+        built("image_parquet", folder=parquet_folder).images("test", 0, 2)
+
+
+def test_a_grey_image_among_colors_is_repeated_but_color_among_grey_is_refused(tmp_path):
+    grey, color = np.full((6, 6), 7, np.uint8), np.full((6, 6, 3), 9, np.uint8)
+    for first, second, name in ((color, grey, "a"), (grey, color, "b")):
+        (tmp_path / name).mkdir()
+        for split in SPLITS:
+            write_shard(tmp_path / name / f"{split}-0.parquet", [png(first), png(second)], [0, 1])
+    assert (built("image_parquet", folder=tmp_path / "a").images("test", 1, 2) == 7).all()
+    with refused("row 1: an image in color (RGB); expected grey"):
+        built("image_parquet", folder=tmp_path / "b").images("test", 1, 2)
+
+
+def test_a_parquet_file_that_is_none_and_an_unknown_column_are_refused(parquet_folder):
+    with refused("no column 'lable'; it holds image, label. Did you mean 'label'?"):
+        built("image_parquet", folder=parquet_folder, label_column="lable").labels("train")
+    with refused("column 'label' is int64; expected encoded images"):
+        built("image_parquet", folder=parquet_folder, image_column="label").images("train", 0, 1)
+    path = parquet_folder / "test-00000-of-00001.parquet"
+    path.write_bytes(path.read_bytes()[:200])
+    with refused(f"{path}: not a whole parquet file ("):
+        built("image_parquet", folder=parquet_folder).labels("test")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(["cat"] * 12, "such as 'cat'; expected whole numbers"), ([0] * 11 + [None], "1 rows without")],
+)
+def test_parquet_labels_that_are_no_numbers_are_refused(parquet_folder, labels, message):
+    blobs = [png(image) for image in pictures("test", 3)[0]]
+    write_shard(parquet_folder / "test-00000-of-00001.parquet", blobs, labels)
+    with refused(message):
+        built("image_parquet", folder=parquet_folder).labels("test")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"train_labels": np.zeros(29, int)}, "29 train_labels for 30 train_images; expected one"),
+        ({"train_labels": np.zeros((30, 4), int)}, "shape (30, 4); expected one label per row"),
+        ({"train_labels": np.array(["a"] * 30)}, "<U1 such as 'a'; expected whole numbers"),
+        ({"train_labels": np.array([{}] * 30)}, "holds Python objects (a pickle), which are never"),
+        ({"train_images": np.zeros((30, 6, 6, 6), np.uint8)}, "is uint8 of shape (30, 6, 6, 6)"),
+        ({"train_images": np.zeros((30, 6, 6))}, "is float64 of shape (30, 6, 6)"),
+        ({"train_labels": None}, "no array 'train_labels'; it holds"),
+    ],
+)
+def test_an_npz_file_with_wrong_arrays_is_refused(npz_file, changed, message):
+    with np.load(npz_file) as archive:
+        arrays = {name: archive[name] for name in archive.files} | changed
+    np.savez(npz_file, **{name: a for name, a in arrays.items() if a is not None})
+    with refused(message):
+        built("npz", file=npz_file).labels("train")
+
+
+def test_a_damaged_npz_file_is_refused(npz_file):
+    content = npz_file.read_bytes()
+    for damaged in (content[:-50], b"", b"no zip"):
+        npz_file.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"med.npz: array .*cannot be read"):
+            built("npz", file=npz_file).labels("train")
+    npz_file.unlink()
+    with refused(f"{npz_file}: no such file; put an npz file in MedMNIST's layout there"):
+        built("npz", file=npz_file)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, -1], "here: -1 in row 1; expected whole numbers from 0 on."),
+        ([0.5], "here: float64 such as 0.5; expected whole numbers from 0 on."),
+        ([], "here: no rows; expected at least one."),
+    ],
+)
+def test_labels_must_be_whole_numbers(labels, message):
+    with refused(message):
+        checked_labels(np.array(labels), at="here")
+
+
+def test_a_dataset_without_images_says_what_it_goes_with():
+    with refused("use it with a foundation model of kind precomputed"):
+        built("precomputed").labels("train")
+
+
+def test_a_wrong_parameter_is_named_with_its_place():
+    with pytest.raises(ConfigError, match=r"^dataset.mine.file: no such parameter; dataset.mine"):
+        built("idx", file="x")
+    with pytest.raises(ConfigError, match=r"unknown dataset 'digit'.*Did you mean 'digits'"):
+        built("digit")
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "shape", "sizes", "label"),
+    [
+        ("idx", {"folder": "MNIST/raw"}, (28, 28, 1), (60000, 10000), 5),
+        ("idx", {"folder": "FashionMNIST/raw"}, (28, 28, 1), (60000, 10000), 9),
+        ("image_parquet", {"folder": "cifar10"}, (32, 32, 3), (50000, 10000), None),
+        ("npz", {"file": "imagenet32/imagenet32_100.npz"}, (32, 32, 3), (6000, 2000), None),
+    ],
+)
+def test_the_real_datasets_are_read(shared_data, kind, params, shape, sizes, label):
+    dataset = built(kind, **{name: shared_data / value for name, value in params.items()})
+    assert dataset.shape == shape
+    assert tuple(dataset.size(split) for split in SPLITS) == sizes
+    assert dataset.images("test", 4990, 5010).std() > 30 if sizes[1] > 5010 else True
+    assert label is None or dataset.labels("train")[0] == label  # known from the datasets' pages
+    assert np.bincount(dataset.labels("test")).min() >= 20
