@@ -18,7 +18,7 @@ from imprint_bench.data.dataset import DATASETS
 from imprint_bench.data.foundation_model import FOUNDATION_MODELS
 from imprint_bench.data.tasks import MAPPINGS
 from imprint_bench.errors import ConfigError, did_you_mean
-from imprint_bench.params import AtLeast, Source, check_params, check_value, expand
+from imprint_bench.params import AtLeast, Source, check_params, check_value, expand, with_defaults
 from imprint_bench.registry import Registry
 
 # `weight_decay: [fm]` means the one that the foundation model was trained with.
@@ -280,7 +280,7 @@ def _method(name: str, value: Mapping[str, Any], *, registry: Registry[Any], gro
     grid = tuple(expand(value))
     for params in grid:
         check_params(function, _with_number(params), at=at)
-    return Method(name, grid)
+    return Method(name, tuple(with_defaults(function, params) for params in grid))
 
 
 def _with_number(params: Mapping[str, Any]) -> dict[str, Any]:

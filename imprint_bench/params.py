@@ -102,6 +102,12 @@ def check_value(value: Any, annotation: Any, *, at: str) -> None:
         raise ConfigError(f"{at}: expected {_describe(annotation)}, got {value!r}.{near}")
 
 
+def with_defaults(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `params` in full: those that are left out have their default."""
+    defaults = {n: p.default for n, p in settable(function).items()}
+    return {n: v for n, v in defaults.items() if v is not Parameter.empty} | dict(params)
+
+
 def without_defaults(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:
     """Return `params` less those that equal their default, so a new parameter renames no trial."""
     wanted = settable(function)

@@ -64,7 +64,7 @@ def nc1(X: Array, y: Array) -> float:
     Examples
     --------
     >>> X = np.array([[0.0], [2.0], [4.0], [6.0]])
-    >>> nc1(X, np.array([0, 0, 1, 1]))
+    >>> round(nc1(X, np.array([0, 0, 1, 1])), 6)
     0.125
     """
     means = class_means(X, y)

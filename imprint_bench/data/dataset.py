@@ -120,8 +120,9 @@ def checked_labels(labels: np.ndarray, *, at: str) -> np.ndarray:
     if len(labels) == 0:
         raise DataError(f"{at}: no rows; expected at least one.")
     if labels.dtype.kind not in "iu":
+        first = labels.tolist()[0]
         raise DataError(
-            f"{at}: {labels.dtype} such as {labels.tolist()[0]!r}; expected whole numbers from 0 on."
+            f"{at}: {labels.dtype} such as {first!r}; expected whole numbers from 0 on."
         )
     if labels.min() < 0:
         row = int(np.argmax(labels < 0))

@@ -11,7 +11,7 @@ def squared(images: np.ndarray, size: int) -> np.ndarray:
     Grey is repeated to three channels first: on interleaved channels torch's
     integer kernel is more than twice as fast as on one, and nothing has to be copied
     afterwards. When it shrinks an image it averages over all covered pixels. The
-    result equals Pillow's bilinear filter in every bit.
+    result is within one grey level of Pillow's bilinear filter.
 
     Parameters
     ----------

@@ -219,6 +219,16 @@ def test_nemenyi_p_values_fit_the_critical_difference():
     assert p == pytest.approx([1, 0.01, 0.01, 0], abs=1e-9)
 
 
+def test_nemenyi_p_values_are_those_of_scikit_posthocs():
+    from scikit_posthocs import posthoc_nemenyi_friedman
+
+    scores = table(0, decimals=9)
+    expected = posthoc_nemenyi_friedman(scores).to_numpy()
+    result = compare(scores, list("01234"), procedure="nemenyi")
+    for pair in result.pairs:
+        assert pair.p == pytest.approx(expected[int(pair.first), int(pair.second)])
+
+
 # Effects
 
 

@@ -4,13 +4,12 @@ import struct
 
 import numpy as np
 import pytest
+from layouts import ROWS, pictures, png, write_idx, write_idx_folder, write_shard
 from sklearn.datasets import load_digits
 
 from imprint_bench.data.dataset import SPLITS, build_dataset, checked_labels
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import Source
-
-from layouts import ROWS, pictures, png, write_idx, write_idx_folder, write_shard
 
 
 def built(kind, **params):
@@ -81,7 +80,9 @@ def test_digits_are_scikit_learns_times_fifteen_each_in_one_split():
     dataset, bunch = built("digits"), load_digits()
     images = np.concatenate([whole(dataset, split) for split in SPLITS])[..., 0]
     labels = np.concatenate([dataset.labels(split) for split in SPLITS])
-    ours = sorted((int(y), *(x // 15).ravel().tolist()) for x, y in zip(images, labels, strict=True))
+    ours = sorted(
+        (int(y), *(x // 15).ravel().tolist()) for x, y in zip(images, labels, strict=True)
+    )
     theirs = sorted(
         (int(y), *x.ravel().astype(int).tolist())
         for x, y in zip(bunch.images, bunch.target, strict=True)
@@ -178,7 +179,7 @@ def test_a_corrupt_image_is_named_with_its_file_and_row(parquet_folder):
         (np.zeros((5, 6, 3), np.uint8), "an image of 5 x 6 pixels; expected 6 x 6 like the first"),
         (np.zeros((6, 6), np.uint16), "an image of mode I;16; expected 8 bits per channel"),
         (None, "no image bytes; expected an encoded image"),
-        (b"<script>", "cannot be decoded (no known image format); replace or remove it"),
+        (b"<script>", "the image cannot be decoded (no known image format); replace or remove it"),
     ],
 )
 def test_an_unsuitable_image_is_named(parquet_folder, image, message):
@@ -213,7 +214,10 @@ def test_a_parquet_file_that_is_none_and_an_unknown_column_are_refused(parquet_f
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [(["cat"] * 12, "such as 'cat'; expected whole numbers"), ([0] * 11 + [None], "1 rows without")],
+    [
+        (["cat"] * 12, "such as 'cat'; expected whole numbers"),
+        ([0] * 11 + [None], "1 rows without"),
+    ],
 )
 def test_parquet_labels_that_are_no_numbers_are_refused(parquet_folder, labels, message):
     blobs = [png(image) for image in pictures("test", 3)[0]]

@@ -12,6 +12,7 @@ import numpy as np
 from imprint_bench.core.generators.centered import Array, Centered
 
 MAX_ITERATIONS = 300
+CACHED = 2**16  # numbers of a block of rows that stays in the cache
 TOLERANCE = 1e-4  # of the mean variance of the features
 
 
@@ -72,24 +73,24 @@ def plus_plus(data: Centered, *, n_picks: int, n_trials: int, seed: int) -> Arra
     D. Arthur and S. Vassilvitskii, "k-means++: the advantages of careful seeding",
     SODA 2007, sections 2.2 and 6 (greedy choice among several candidates).
     """
+    if not data.safe:
+        raise Undecided
     n = len(data.rows)
     draw = np.random.RandomState(seed)  # scikit-learn's stream
     picks = [int(draw.choice(n, p=np.ones(n) / n))]
     gaps = _squared_distances(data, np.array(picks))[0]  # to the nearest pick
     slack = data.spacing * n * data.scale
-    if not data.safe:
-        raise Undecided
     while len(picks) < n_picks:
         total = gaps.cumsum()
         levels = draw.uniform(size=n_trials) * total[-1]
-        candidates = total.searchsorted(levels)
         if np.abs(total - levels[:, None]).min() <= slack:
             raise Undecided
+        candidates = np.unique(total.searchsorted(levels))
         after = np.minimum(_squared_distances(data, candidates), gaps)
         left = after.sum(axis=1)
         best = int(left.argmin())
-        rivals = candidates[left <= left[best] + slack]
-        if (data.rows[rivals] != data.rows[candidates[best]]).any():
+        equal = candidates[left <= left[best] + slack]
+        if (data.rows[equal] != data.rows[candidates[best]]).any():
             raise Undecided
         picks.append(int(candidates[best]))
         gaps = after[best]
@@ -236,7 +237,14 @@ def _sums(data: Centered, rows: Array, labels: Array, *, k: int) -> Array:
 
 def _squared_distances(data: Centered, picks: Array) -> Array:
     """Return the squared distances of some rows to all, float64 of shape (p, n)."""
-    distances = (-2 * data.rows[picks]) @ data.rows.T
+    distances = np.empty((len(picks), len(data.rows)))
+    points = -2 * data.rows[picks]
+    step = max(1, CACHED // data.rows.shape[1])
+    for start in range(0, len(data.rows), step):
+        # Few points: one product each, on rows in the cache, beats a matrix product.
+        block = data.rows[start : start + step]
+        for point, row in zip(points, distances, strict=True):
+            np.dot(block, point, out=row[start : start + step])
     distances += data.squares[picks, None]
     distances += data.squares
     return np.maximum(distances, 0, out=distances)

@@ -11,7 +11,7 @@ from imprint_bench.errors import ConfigError
 from imprint_bench.params import PositiveInt
 
 MAX_ITERATIONS = 300
-BLOCK = 256  # rows of the distance matrix that are finished while they lie in the cache
+CACHED = 2**16  # distances that are finished while they lie in the cache
 
 Method = Literal["alternate", "fasterpam"]
 Backend = Literal["imprint_bench", "sklearn_extra"]
@@ -100,11 +100,12 @@ def euclidean_distances(X: Array) -> Array:
     rows = X - X.mean(axis=0, dtype=np.float64)
     squares = np.einsum("ij,ij->i", rows, rows)
     distances = rows @ rows.T
-    for start in range(0, len(rows), BLOCK):
-        block = distances[start : start + BLOCK]
+    step = max(1, CACHED // len(rows))
+    for start in range(0, len(rows), step):
+        block = distances[start : start + step]
         block *= -2
         # Both norms are added in one go: in two, (i, j) and (j, i) would round differently.
-        block += squares[start : start + BLOCK, None] + squares
+        block += squares[start : start + step, None] + squares
         np.sqrt(np.maximum(block, 0, out=block), out=block)
     np.fill_diagonal(distances, 0)
     return distances
@@ -132,7 +133,8 @@ def _alternate(distances: Array, start: Array) -> Array:
 
 def _center_of(distances: Array, rows: Array, medoid: int) -> int:
     """Return the row with the smallest sum of distances, or `medoid` if none is better."""
-    sums = distances[np.ix_(rows, rows)].sum(axis=1)
+    everything = len(rows) == len(distances)
+    sums = (distances if everything else distances[np.ix_(rows, rows)]).sum(axis=1)
     best = int(sums.argmin())
     return int(rows[best]) if sums[best] < sums[rows == medoid].max(initial=-np.inf) else medoid
 
@@ -145,7 +147,7 @@ def _by_fasterpam(distances: Array, start: Array) -> Array:
             "gen.kmedoids.method: 'fasterpam' needs the package kmedoids, which is not installed; "
             "pip install kmedoids (GPL-3.0-or-later)."
         ) from None
-    found = fasterpam(distances, start.astype(np.uint64), random_state=0, n_cpu=1)
+    found = fasterpam(distances, start.astype(np.uint64), n_cpu=1)  # nothing random with a start
     return np.asarray(found.medoids, dtype=np.intp)
 
 

@@ -55,8 +55,8 @@ def least_squares(X: Array, y: Array, *, weight_decay: WeightDecay) -> tuple[Arr
     Examples
     --------
     >>> X, y = np.eye(2), np.array([0, 1])
-    >>> least_squares(X, y, weight_decay=0.0)[0].tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
+    >>> least_squares(X, y, weight_decay=0.5)[0].tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
     """
     factor = _factor(X, weight_decay=weight_decay, name="least_squares")
     return _weights(factor, X, y, groups=y)

@@ -7,7 +7,7 @@ from imprint_bench.core.generators.centered import Array, center
 from imprint_bench.params import PositiveInt
 
 
-@for_each_class("all")
+@for_each_class("all", every_row=True)
 def every_row(X: Array) -> Array:
     """Return every embedding of one class.
 

@@ -1,0 +1,256 @@
+"""From rows to comparable numbers: medians over seeds, aligned by name, ranked within instances.
+
+Rows are one trial each. A *configuration* (method) is a generator, a NORM
+triple and an aggregation with their parameters; an *instance* is what it is
+evaluated on: foundation model, dataset, mapping, task and n_shot.
+
+A cell (configuration, instance) is complete when it has a result for every seed
+of its instance. What becomes of the others depends on the column `planned`,
+which `rows_of_plan` sets: with it, a cell without any row does not exist by the
+rules of the plan; without it, nothing tells that from a gap, so it is a gap.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imprint_bench.analysis.cells import Cells, number
+from imprint_bench.analysis.labels import instance_labels, method_labels
+from imprint_bench.errors import ConfigError, IncompleteError, did_you_mean
+
+INSTANCE = ("fm", "dataset", "mapping", "task", "n_shot")
+NORMS = ("norm_pre", "norm_post", "norm_inf")
+MEASURED = frozenset({"gen_seconds"})  # named like a parameter, but a result
+NAMED = 3  # how many missing cells a message names
+
+
+@dataclass(frozen=True)
+class Medians:
+    """Median accuracies over seeds of every configuration on every instance.
+
+    Attributes
+    ----------
+    methods : DataFrame, one row per configuration
+        Its axes and parameters; a parameter that it does not have is null.
+    instances : DataFrame, one row per instance
+        fm, dataset, mapping, task and n_shot (null: all rows).
+    accuracy : DataFrame of shape (n_instances, n_methods), float64 in [0, 1]
+        Index and columns are those of `instances` and `methods`; no cell is missing.
+    notes : tuple of str
+        Sentences on what was left out, for the caption.
+    """
+
+    methods: pd.DataFrame
+    instances: pd.DataFrame
+    accuracy: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+def rows_of_plan(planned: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per planned trial, with its result where the store has one.
+
+    Parameters
+    ----------
+    planned : DataFrame
+        The trials of the plan: `trial_id` and the axes.
+    stored : DataFrame
+        Rows of the store: `trial_id`, `status` and the results. Rows of other
+        trials are left out.
+
+    Returns
+    -------
+    rows : DataFrame
+        `status` is ``"missing"`` where the store has nothing; `planned` is True.
+    """
+    results = stored.drop(columns=[c for c in stored.columns if c in planned and c != "trial_id"])
+    rows = planned.merge(results, on="trial_id", how="left")
+    rows["status"] = rows["status"].fillna("missing")
+    rows["planned"] = True
+    return rows
+
+
+def select(rows: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
+    """Return the rows whose columns have the given values.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row per trial.
+    where : Mapping[str, Any] or None
+        A value or a list of values per column; None among them means null. None
+        for the whole selects everything.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown column or a value that no row has.
+    """
+    for column, wanted in (where or {}).items():
+        if column not in rows:
+            axes = [*INSTANCE, "seed", *method_columns(rows)]
+            raise ConfigError(
+                f"where.{column}: no such column; known: {', '.join(axes)}."
+                + did_you_mean(column, axes)
+            )
+        values = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
+        kept = rows[column].isin([v for v in values if v is not None])
+        if None in values:
+            kept |= rows[column].isna()
+        if not kept.any():
+            known = sorted(map(str, rows[column].dropna().unique()))
+            raise ConfigError(
+                f"where.{column}: no row has {wanted!r}; known: {', '.join(known[:20]) or 'none'}."
+                + did_you_mean(wanted, known)
+            )
+        rows = rows[kept]
+    return rows
+
+
+def parameter_columns(rows: pd.DataFrame, prefix: str) -> list[str]:
+    """Return the columns of parameters that start with `prefix`, k first, then by name."""
+    found = [c for c in rows.columns if c.startswith(prefix) and c not in MEASURED]
+    return sorted(found, key=lambda c: (c != "gen_k", c))
+
+
+def method_columns(rows: pd.DataFrame) -> list[str]:
+    """Return the columns that make a configuration, in the order in which they act."""
+    gen, agg = parameter_columns(rows, "gen_"), parameter_columns(rows, "agg_")
+    return ["gen", *gen, *NORMS, "agg", *agg]
+
+
+def medians(
+    rows: pd.DataFrame,
+    *,
+    where: Mapping[str, Any] | None = None,
+    allow_incomplete: bool = False,
+) -> Medians:
+    """Return the median accuracy over seeds of every configuration on every instance.
+
+    A parameter of a generator that has one value per foundation model (the
+    weight decay that least squares takes from it) is no part of a
+    configuration. Configurations that exist, by the rules of the plan, on some
+    instances only are left out, and a note says so.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row per trial, see the module.
+    where : Mapping[str, Any], optional
+        Which rows are in view, see `select`.
+    allow_incomplete : bool
+        Leave out instances with a missing cell, instead of refusing.
+
+    Raises
+    ------
+    IncompleteError
+        If a cell is missing, or if nothing is left to compare.
+    StoreError
+        If two rows have the same axes and seed.
+    """
+    rows = select(rows, where).reset_index(drop=True)
+    if rows.empty:
+        raise IncompleteError("results: there are no rows in view; run the sweep first.")
+    method, methods = number(without_fm_parameters(rows)[method_columns(rows)])
+    instance, instances = number(rows[[c for c in INSTANCE if c in rows]])
+    cells = Cells(rows, method, instance, (len(instances), len(methods)))
+    partial = cells.absent.any(axis=0)
+    missing = cells.missing[:, ~partial]
+    named = methods[~partial]
+    notes = []
+    if partial.any():
+        notes.append(_some(partial, "configuration", "exist on some of the instances only"))
+    if missing.any() and not allow_incomplete:
+        raise IncompleteError(_gaps(missing, cells.reasons()[:, ~partial], instances, named))
+    holed = missing.any(axis=1)
+    if holed.any():
+        notes.append(_some(holed, "instance", "lack results (allow_incomplete=true)"))
+    if named.empty or holed.all():
+        raise IncompleteError(
+            "results: nothing is left to compare: " + " ".join(notes) + " Choose rows with where."
+        )
+    accuracy = pd.DataFrame(
+        cells.medians()[np.ix_(~holed, ~partial)], instances.index[~holed], named.index
+    )
+    return Medians(named, instances[~holed], accuracy, tuple(notes))
+
+
+def without_fm_parameters(rows: pd.DataFrame) -> pd.DataFrame:
+    """Null the generator parameters that vary with the foundation model and with nothing else."""
+    rows = rows.copy(deep=False)
+    for column in parameter_columns(rows, "gen_"):
+        if column == "gen_k":  # an axis of its own, never the foundation model's
+            continue
+        seen = rows[["gen", "fm", column]].drop_duplicates()
+        per_fm = seen.groupby(["gen", "fm"]).size().groupby("gen").max()
+        per_gen = seen[["gen", column]].drop_duplicates().groupby("gen").size()
+        follows = per_gen.index[(per_gen > 1) & (per_fm == 1)]
+        rows[column] = rows[column].mask(rows["gen"].isin(follows))
+    return rows
+
+
+def average_ranks(accuracy: pd.DataFrame) -> pd.Series:
+    """Return the mean over instances (rows) of the rank of every configuration (column).
+
+    Rank 1 is the highest accuracy of the instance; ties share the mean rank.
+    """
+    return accuracy.rank(axis=1, ascending=False, method="average").mean()
+
+
+def summarize(view: Medians) -> pd.DataFrame:
+    """Return one row per configuration: its axes, mean and spread over instances, average rank.
+
+    Returns
+    -------
+    summary : DataFrame
+        The columns of `view.methods`; `accuracy_mean` and `accuracy_std` (sample
+        standard deviation, ddof = 1; null for one instance), in [0, 1];
+        `average_rank` over all configurations in view; `n_instances`; `label`.
+    """
+    return view.methods.assign(
+        accuracy_mean=view.accuracy.mean(),
+        accuracy_std=view.accuracy.std(ddof=1),
+        average_rank=average_ranks(view.accuracy),
+        n_instances=len(view.accuracy),
+        label=method_labels(view.methods),
+    )
+
+
+def best_of_groups(summary: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Return the configuration with the lowest average rank of every group, best first.
+
+    That is not always the one with the highest average accuracy. Of equal
+    ranks the higher mean accuracy wins, then the order of `summary`.
+    """
+    ordered = summary.sort_values(
+        ["average_rank", "accuracy_mean"], ascending=[True, False], kind="stable"
+    )
+    return ordered.drop_duplicates(by) if by else ordered.head(1)
+
+
+def _some(left_out: np.ndarray, noun: str, why: str) -> str:
+    return f"{left_out.sum():,} of {len(left_out):,} {noun}s {why} and are left out."
+
+
+def _gaps(
+    missing: np.ndarray, reasons: np.ndarray, instances: pd.DataFrame, methods: pd.DataFrame
+) -> str:
+    """Say in one sentence which cells are missing and what to do."""
+    at = np.argwhere(missing)
+    i, m = at[:NAMED].T
+    names = zip(
+        method_labels(methods.iloc[m]),
+        instance_labels(instances.iloc[i]),
+        reasons[i, m],
+        strict=True,
+    )
+    first = "; ".join(f"{method} on {instance} ({why})" for method, instance, why in names)
+    counts = pd.Series(reasons[missing]).value_counts()
+    by = ", ".join(f"{n:,} {why}" for why, n in counts.items())
+    return (
+        f"results: {len(at):,} of {missing.size:,} cells (configuration x instance) are not "
+        f"complete: {by} (first: {first}); run the sweep again to compute them, or set "
+        "allow_incomplete=true to leave out their instances."
+    )

@@ -1,0 +1,107 @@
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from imprint_bench.config import Config, read
+from imprint_bench.data.embeddings import Description
+
+PLAIN = {
+    "name": "test",
+    "fm": {"pixels": {}},
+    "dataset": {"digits": {}},
+    "mapping": {"identity": {}},
+    "task": {
+        "all": {"classes": "all"},
+        "short": {"classes": [0, 1, 2]},
+        "odd": {"classes": [9, 7, 5, 3, 1]},  # not ascending: the quantile norm sees the order
+    },
+    "n_shot": ["all"],
+    "seeds": [0, 1],
+    "norm": {
+        "pre": ["none", "l2"],
+        "post": ["none", "l2", "quantile"],
+        "inf": ["none", "l2"],
+    },
+    "gen": {"mean": {}, "kmeans": {"k": [1, 5]}},
+    "agg": {"max": {}},
+    "stages": ["embed", "plan", "run", "report"],
+    "mode": "missing",
+    "n_jobs": 1,
+    "embed": {"force": False, "verify": False},
+    "report": {"alpha": 0.05, "allow_incomplete": False},
+    "table": {},
+    "figure": {},
+    "paths": dict.fromkeys(("data", "results", "embeddings", "rows", "reports"), "unused"),
+}
+
+
+class InMemory:
+    """Embeddings in memory, in place of the cache's memory maps."""
+
+    def __init__(self, X_train, y_train, X_test, y_test):
+        self._X = {"train": X_train, "test": X_test}
+        self._y = {"train": y_train, "test": y_test}
+
+    def X(self, split):
+        return self._X[split]
+
+    def y(self, split):
+        return self._y[split]
+
+    def describe(self):
+        return Description(
+            fm="pixels",
+            dataset="digits",
+            fingerprint="f" * 64,
+            labels=self._y,
+            length=self._X["train"].shape[1],
+            weight_decay=1e-3,
+            cached=True,
+        )
+
+
+@pytest.fixture
+def plain() -> dict:
+    """Return a plain configuration to change and to read."""
+    return copy.deepcopy(PLAIN)
+
+
+@pytest.fixture
+def config(plain, tmp_path: Path):
+    """Return a function that reads the configuration with some groups replaced."""
+
+    def with_groups(**groups) -> Config:
+        folders = {name: str(tmp_path / name) for name in plain["paths"]}
+        return read(plain | {"paths": folders | {"results": str(tmp_path)}} | groups)
+
+    return with_groups
+
+
+@pytest.fixture(scope="session")
+def digits() -> InMemory:
+    """Return 8 x 8 digits as embeddings of 64 values, all small integers: ties abound."""
+    X, y = load_digits(return_X_y=True)
+    X = X.astype(np.float32)
+    return InMemory(X[:700], y[:700], X[700:1100], y[700:1100])
+
+
+@pytest.fixture(scope="session")
+def mobilenet_mnist(shared_data) -> InMemory:
+    """Return embeddings of MNIST by MobileNet v1 0.25: 300 training and 100 test rows per class."""
+    from imprint_bench.data.dataset import build_dataset
+    from imprint_bench.data.foundation_model import build_foundation_model
+    from imprint_bench.params import Source
+
+    file = str(shared_data / "litert" / "mobilenet_v1_025_embedding.tflite")
+    model = build_foundation_model(Source("mobilenet", "litert", {"file": file}))
+    mnist = build_dataset(Source("mnist", "idx", {"folder": str(shared_data / "MNIST" / "raw")}))
+    parts = []
+    for split, per_class in (("train", 300), ("test", 100)):
+        y = mnist.labels(split)[:6000]
+        rows = np.sort(np.concatenate([np.flatnonzero(y == c)[:per_class] for c in range(10)]))
+        images = mnist.images(split, 0, 6000)[rows]
+        parts += [model.embed(images), y[rows]]
+    return InMemory(*parts)
