@@ -111,8 +111,8 @@ def summary_sentences(
         second = "There is no ranking, because results are missing; the section below names them."
     else:
         second = _best_sentence(best)
-    findings = [f.finding for f in figures if isinstance(f, Drawing) and f.finding]
-    third = findings[0] if findings else "No significance test was made."
+    drawn = {f.name: f.finding for f in figures if isinstance(f, Drawing)}
+    third = drawn.get("critical_difference", "No significance test was made.")
     return [_what_was_run(rows), second, third]
 
 
@@ -173,8 +173,8 @@ def _named(row: pd.Series, *, short: bool = False) -> str:
 
 def _percent(row: pd.Series) -> str:
     mean, std = row["accuracy_mean"], row["accuracy_std"]
-    spread = "" if pd.isna(std) else f" ± {show(std, FRACTION)}"
-    return f"{show(mean, FRACTION)}{spread} %"
+    spread = "" if pd.isna(std) else f"\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{show(std, FRACTION)}"
+    return f"{show(mean, FRACTION)}{spread}\N{NO-BREAK SPACE}%"
 
 
 def _notice(rows: pd.DataFrame, failed: Sequence[str]) -> str:

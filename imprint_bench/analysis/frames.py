@@ -178,16 +178,23 @@ def medians(
 
 
 def without_fm_parameters(rows: pd.DataFrame) -> pd.DataFrame:
-    """Null the generator parameters that vary with the foundation model and with nothing else."""
+    """Null the values of generator parameters that come from the foundation model.
+
+    A value that all foundation models share was chosen by the user. If every
+    one has exactly one value beside those, that value is its own: it follows
+    from `fm`, and makes no configuration.
+    """
     rows = rows.copy(deep=False)
     for column in parameter_columns(rows, "gen_"):
         if column == "gen_k":  # an axis of its own, never the foundation model's
             continue
         seen = rows[["gen", "fm", column]].drop_duplicates()
-        per_fm = seen.groupby(["gen", "fm"]).size().groupby("gen").max()
-        per_gen = seen[["gen", column]].drop_duplicates().groupby("gen").size()
-        follows = per_gen.index[(per_gen > 1) & (per_fm == 1)]
-        rows[column] = rows[column].mask(rows["gen"].isin(follows))
+        n_fms = seen.groupby("gen")["fm"].transform("nunique")
+        sharing = seen.groupby(["gen", column], dropna=False)["fm"].transform("size")
+        for gen, own in seen[sharing < n_fms].groupby("gen"):
+            if own["fm"].is_unique and len(own) == n_fms[own.index[0]]:
+                theirs = (rows["gen"] == gen) & rows[column].isin(own[column])
+                rows[column] = rows[column].mask(theirs)
     return rows
 
 

@@ -92,7 +92,7 @@ def to_text(table: Table, *, limit: int | None = None) -> str:
     if table.oracles and first_oracle:
         lines.insert(4 + first_oracle - left_out, rule.replace("─", "·"))
     if left_out:
-        lines.append(f"{left_out:,} more rows in {table.name}.csv")
+        lines.append(f"{left_out:,} more row{'' if left_out == 1 else 's'} in {table.name}.csv")
     return "\n".join(lines) + "\n"
 
 

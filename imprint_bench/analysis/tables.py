@@ -232,12 +232,14 @@ def _of_methods(
     columns: list[Column],
     view: Medians,
 ) -> Table:
-    """Return the table of some configurations; a column that is null throughout is left out."""
+    """Return the table of some configurations; an axis that none of them has is left out."""
     frame = chosen.assign(
         generator=generator_labels(chosen.drop(columns="gen_k", errors="ignore")),
         aggregation=aggregation_labels(chosen),
     ).rename(columns={"gen_k": "k"})
-    kept = [c for c in columns if c.name in frame and frame[c.name].notna().any()]
+    kept = [
+        c for c in columns if c not in METHOD or (c.name in frame and frame[c.name].notna().any())
+    ]
     return _finish(name, title, _with_notes(caption, view.notes), kept, frame)
 
 

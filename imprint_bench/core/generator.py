@@ -30,8 +30,9 @@ class Generator:
         The first proxies for a larger k are the proxies for a smaller one, so
         that the largest k serves all.
     many_k : callable or None
-        ``(X, *, ks, <parameters but k>[, rng | seed]) -> {k: proxies}``: all k at once, sharing
-        what they have in common; the same proxies as one call for each k.
+        ``(X, *, ks, <parameters but k>[, rng | seed]) -> {k: proxies}``, for ``scope="task"``
+        ``(X, y, *, ...) -> {k: (proxies, proxy_labels)}``: all k at once, sharing what they have
+        in common; the same proxies as one call for each k.
     every_row : bool
         It gives one proxy per row, whatever its parameters.
     version : int
@@ -80,11 +81,14 @@ def for_each_class(
     return file
 
 
-def for_all_classes(name: str, *, version: int = 1) -> Callable[[Function], Function]:
+def for_all_classes(
+    name: str, *, many_k: Function | None = None, version: int = 1
+) -> Callable[[Function], Function]:
     """Return a decorator that files a generator that needs all classes of a task, unchanged."""
 
     def file(function: Function) -> Function:
-        GENERATORS.add(name, Generator(name, function, "task", version=version))
+        made = Generator(name, function, "task", many_k=many_k, version=version)
+        GENERATORS.add(name, made)
         return function
 
     return file

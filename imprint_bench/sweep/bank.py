@@ -180,19 +180,34 @@ def _of_class(
 
 def _joint_proxies(unit: Unit, data: _Data) -> Made:
     """Yield, for every k and task, the proxies of a generator that needs all its classes."""
-    generator, params = GENERATORS[unit.key.gen], dict(unit.key.other_params)
-    random = randomness(generator, unit.key.seed or 0, _no_stream)
+    generator = GENERATORS[unit.key.gen]
     for name, task in unit.tasks.items():
         rows = [data.rows[c] for c in task.classes]
         X, y = np.concatenate(rows), np.repeat(np.arange(len(rows)), list(map(len, rows)))
-        for k in _ks(unit):
-            start = perf_counter()
-            given = params if k is None else params | {"k": k}
-            proxies, labels = generator.function(X, y, **given, **random)
-            seconds = perf_counter() - start
+        for k, (proxies, labels), seconds, shared_by in _of_task(generator, unit, X, y):
             parts = np.split(proxies, np.searchsorted(labels, np.arange(1, len(rows))))
             share = [seconds / len(rows)] * len(rows)
-            yield k, {name: task}, _Proxies(parts, share, 1)
+            yield k, {name: task}, _Proxies(parts, share, shared_by)
+
+
+def _of_task(
+    generator: Generator, unit: Unit, X: np.ndarray, y: np.ndarray
+) -> Iterator[tuple[int | None, tuple[np.ndarray, np.ndarray], float, int]]:
+    """Yield k, proxies with labels, the seconds they took and how many k they took them for."""
+    params, ks = dict(unit.key.other_params), _ks(unit)
+    random = randomness(generator, unit.key.seed or 0, _no_stream)
+    if generator.many_k:
+        start = perf_counter()
+        found = generator.many_k(X, y, ks=ks, **params, **random)
+        seconds = perf_counter() - start
+        for k in ks:
+            yield k, found[k], seconds, len(ks)
+        return
+    for k in ks:
+        start = perf_counter()
+        given = params if k is None else params | {"k": k}
+        made = generator.function(X, y, **given, **random)
+        yield k, made, perf_counter() - start, 1
 
 
 def _no_stream() -> np.random.Generator:

@@ -62,7 +62,21 @@ def least_squares(X: Array, y: Array, *, weight_decay: WeightDecay) -> tuple[Arr
     return _weights(factor, X, y, groups=y)
 
 
-@for_all_classes("k_least_squares")
+def k_least_squares_many_k(
+    X: Array, y: Array, *, ks: Iterable[int], weight_decay: float, seed: int
+) -> dict[int, tuple[Array, Array]]:
+    """Return ``{k: k_least_squares(X, y, k=k, ...)}`` from one factorization of one matrix."""
+    wanted = sorted(set(ks))
+    groups = {k: np.zeros(len(y), dtype=np.intp) for k in wanted}
+    for label in np.unique(y):
+        rows = np.flatnonzero(y == label)
+        for k, found in cluster_many(X[rows], ks=wanted, seed=seed).items():
+            groups[k][rows] = label * k + found.labels
+    factor = _factor(X, weight_decay=weight_decay, name="k_least_squares")
+    return {k: _weights(factor, X, y, groups=groups[k]) for k in wanted}
+
+
+@for_all_classes("k_least_squares", many_k=k_least_squares_many_k)
 def k_least_squares(
     X: Array, y: Array, *, k: PositiveInt, weight_decay: WeightDecay, seed: int
 ) -> tuple[Array, Array]:
@@ -101,20 +115,6 @@ def k_least_squares(
     Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, section 5.3.
     """
     return k_least_squares_many_k(X, y, ks=[k], weight_decay=weight_decay, seed=seed)[k]
-
-
-def k_least_squares_many_k(
-    X: Array, y: Array, *, ks: Iterable[int], weight_decay: float, seed: int
-) -> dict[int, tuple[Array, Array]]:
-    """Return ``{k: k_least_squares(X, y, k=k, ...)}`` from one factorization of one matrix."""
-    wanted = sorted(set(ks))
-    groups = {k: np.zeros(len(y), dtype=np.intp) for k in wanted}
-    for label in np.unique(y):
-        rows = np.flatnonzero(y == label)
-        for k, found in cluster_many(X[rows], ks=wanted, seed=seed).items():
-            groups[k][rows] = label * k + found.labels
-    factor = _factor(X, weight_decay=weight_decay, name="k_least_squares")
-    return {k: _weights(factor, X, y, groups=groups[k]) for k in wanted}
 
 
 def _factor(X: Array, *, weight_decay: float, name: str) -> Array:

@@ -1,0 +1,53 @@
+# make needs Python 3.11 or newer; everything else goes into .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test lint format bench wheel sklearn-extra clean
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed  ## Create .venv with the pinned dependencies
+
+quickstart: install  ## Run the main job on handwritten digits; ends with a table and a report
+	$(BIN)/python -m imprint_bench +sweep=quickstart $(ARGS)
+
+test: $(VENV)/.tested  ## Run the tests (ARGS="-k name" selects some)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: $(VENV)/.tested  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.tested  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## Measure trials per CPU second of the shared and of the reference path
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.paths $(ARGS)
+
+wheel: $(VENV)/.tested  ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+sklearn-extra: $(VENV)/.tested  ## Build scikit-learn-extra against numpy 2 (needs a C compiler)
+	$(BIN)/pip install -q --no-cache-dir --no-deps --no-build-isolation \
+	  --no-binary scikit-learn-extra scikit-learn-extra==0.3.0
+
+clean:  ## Remove .venv and what tools left behind; results/ stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "needs Python 3.11 or newer; choose one with make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.tested: $(VENV)/.installed
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,litert,kmedoids]'
+	touch $@
