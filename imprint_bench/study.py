@@ -24,7 +24,8 @@ from imprint_bench.params import takes
 from imprint_bench.registry import Registry
 from imprint_bench.report import write_report
 from imprint_bench.sweep.estimate import estimate
-from imprint_bench.sweep.plan import Plan, make_plan
+from imprint_bench.sweep.plan import Plan
+from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.rehearsal import rehearse
 from imprint_bench.sweep.run import Outcome, described, embed, pending, run, store_of
 
@@ -144,7 +145,8 @@ def _report(
         text = table.sentence if isinstance(table, Refusal) else to_text(table, limit=SHOWN)
         log.info("\n%s", text)
     for figure in made_figures:
-        log.info("\n%s: %s", figure.title, getattr(figure, "finding", "") or figure.sentence)
+        text = figure.sentence if isinstance(figure, Refusal) else figure.finding
+        log.info("\n%s: %s", figure.title, text)
     log.info("\nReport: %s", page)
 
 

@@ -19,10 +19,10 @@ from imprint_bench.data.dataset import build_dataset
 from imprint_bench.data.embeddings import Description
 from imprint_bench.data.foundation_model import build_foundation_model
 from imprint_bench.params import Source
-from imprint_bench.sweep.bank import Unit, compute
+from imprint_bench.sweep.bank import compute
 from imprint_bench.sweep.executor import workers
 from imprint_bench.sweep.plan import Plan
-from imprint_bench.sweep.units import units
+from imprint_bench.sweep.unit import Unit, units
 
 SAMPLE_ROWS = (60, 120)  # per class
 SAMPLE_IMAGES = 16

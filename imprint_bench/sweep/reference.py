@@ -10,8 +10,8 @@ from imprint_bench.core.metrics import Quality, quality
 from imprint_bench.core.sampling import map_labels, n_shot_rows, rows_of
 from imprint_bench.core.scoring import Setting
 from imprint_bench.data.tasks import LabelMap, Task
-from imprint_bench.sweep.bank import Arrays
 from imprint_bench.sweep.plan import Group
+from imprint_bench.sweep.unit import Arrays
 
 
 def one_trial(

@@ -12,11 +12,11 @@ from tqdm import tqdm
 from imprint_bench.config import Config
 from imprint_bench.data.embeddings import Description, Embeddings, create, describe, find
 from imprint_bench.params import Source
-from imprint_bench.sweep.bank import Row, Unit, compute
+from imprint_bench.sweep.bank import Row, compute
 from imprint_bench.sweep.executor import Failure, each, strict
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.store import Store, missing
-from imprint_bench.sweep.units import units
+from imprint_bench.sweep.unit import Unit, units
 
 log = logging.getLogger(__name__)
 

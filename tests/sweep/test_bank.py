@@ -6,9 +6,9 @@ import pytest
 from imprint_bench.core.generator import GENERATORS
 from imprint_bench.core.scoring import predictions
 from imprint_bench.sweep.bank import compute
-from imprint_bench.sweep.plan import make_plan
+from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.reference import one_trial
-from imprint_bench.sweep.units import units
+from imprint_bench.sweep.unit import units
 
 MNN = {
     "m": [1, 3, 10],

@@ -1,0 +1,136 @@
+"""A unit of work: trials that share rows and proxies, and the rows that they share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from imprint_bench.core.generator import GENERATORS
+from imprint_bench.core.normalization import ROW_NORMALIZATIONS
+from imprint_bench.core.sampling import map_labels, n_shot_rows, rows_of
+from imprint_bench.core.scoring import Setting, TaskRows
+from imprint_bench.data.tasks import LabelMap, Task
+from imprint_bench.sweep.plan import Group, Plan, UnitKey
+
+
+class Arrays(Protocol):
+    """Embeddings and labels of a dataset, opened as read-only memory maps."""
+
+    def X(self, split: str) -> np.ndarray:  # noqa: N802
+        """Return embeddings of shape (n, l), float32."""
+        ...
+
+    def y(self, split: str) -> np.ndarray:
+        """Return original labels of shape (n,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Trials to be computed together; small, so that it travels to a worker.
+
+    Attributes
+    ----------
+    key : UnitKey
+    label_map : mapping or None
+    tasks : mapping from name to Task
+    trials : sequence of (trial_id, Group, Setting)
+    fingerprint : str
+        Of the embeddings.
+    """
+
+    key: UnitKey
+    label_map: LabelMap
+    tasks: Mapping[str, Task]
+    trials: Sequence[tuple[str, Group, Setting]]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+
+class UnitData:
+    """The rows of the classes of a unit, by class, and its queries."""
+
+    def __init__(self, unit: Unit, arrays: Arrays) -> None:
+        key = unit.key
+        self.classes = sorted({c for task in unit.tasks.values() for c in task.classes})
+        y = map_labels(arrays.y("train"), unit.label_map)
+        y_test = map_labels(arrays.y("test"), unit.label_map)
+        X = arrays.X("train")
+        normalize = ROW_NORMALIZATIONS[key.norm_pre]
+        self.rows: dict[int, np.ndarray] = {}
+        for c in self.classes:
+            names = (key.dataset, key.mapping, c)
+            seed = 0 if key.seed is None else key.seed
+            chosen = n_shot_rows(rows_of(y, c), n_shot=key.n_shot, seed=seed, names=names)
+            self.rows[c] = normalize(X[chosen])
+        kept = np.flatnonzero(np.isin(y_test, self.classes))
+        self.queries = arrays.X("test")[kept]
+        self.y_test = y_test[kept]
+
+    def task_rows(self, task: Task, classes: Sequence[int]) -> TaskRows:
+        """Return a task's share of the proxies of `classes` and of the queries."""
+        place = np.array([classes.index(c) for c in task.classes])
+        return TaskRows(place, np.flatnonzero(np.isin(self.y_test, task.classes)))
+
+    def targets(self, task: Task) -> np.ndarray:
+        """Return the true classes of a task's queries as positions in the task."""
+        y = self.y_test[np.isin(self.y_test, task.classes)]
+        order = np.argsort(task.classes)
+        return order[np.searchsorted(np.array(task.classes)[order], y)]
+
+
+def units(
+    plan: Plan, chosen: np.ndarray, fingerprints: Mapping[tuple[str, str], str]
+) -> list[Unit]:
+    """Return the units of work that compute the chosen trials, the longest first.
+
+    Parameters
+    ----------
+    plan : Plan
+    chosen : ndarray of shape (trials,), bool
+    fingerprints : mapping from (fm, dataset) to the fingerprint of the embeddings
+    """
+    number = {key: i for i, key in enumerate(dict.fromkeys(plan.unit_of_group))}
+    unit_of_group = np.array([number[key] for key in plan.unit_of_group], dtype=np.int64)
+    trials = np.flatnonzero(chosen)
+    of_trial = unit_of_group[plan.group_of[trials]]
+    order = np.argsort(of_trial, kind="stable")
+    starts = np.searchsorted(of_trial[order], np.arange(len(number) + 1))
+    made = [
+        _unit(plan, key, trials[order[starts[i] : starts[i + 1]]], fingerprints)
+        for key, i in number.items()
+        if starts[i] < starts[i + 1]
+    ]
+    return sorted(made, key=weight, reverse=True)
+
+
+def weight(unit: Unit) -> float:
+    """Return a rough measure of a unit's work, to start long ones first."""
+    ks = {dict(group.gen_params).get("k", 1) for _, group, _ in unit.trials}
+    every_row = GENERATORS[unit.key.gen].every_row
+    return len(unit.trials) + (1e6 if every_row else 1e3 * sum(ks))
+
+
+def _unit(
+    plan: Plan, key: UnitKey, trials: np.ndarray, fingerprints: Mapping[tuple[str, str], str]
+) -> Unit:
+    place = (key.dataset, key.mapping)
+    listed = [
+        (
+            plan.ids[i].decode(),
+            plan.groups[plan.group_of[i]],
+            plan.settings[plan.setting_of[i]],
+        )
+        for i in trials
+    ]
+    used = {setting.task for _, _, setting in listed}
+    return Unit(
+        key=key,
+        label_map=plan.labels[place].label_map,
+        tasks={name: task for name, task in plan.tasks[place].items() if name in used},
+        trials=listed,
+        fingerprint=fingerprints[key.fm, key.dataset],
+    )
