@@ -1,60 +1,94 @@
-"""The command: ``python -m imprint_bench +sweep=quickstart``. Only here is Hydra known."""
+"""The command: ``python -m imprint_bench +sweep=quickstart``."""
 
+import datetime as dt
 import logging
-import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from imprint_bench import command_line
-from imprint_bench.config import read
+from imprint_bench import __version__
+from imprint_bench.command_line import check, parse
+from imprint_bench.composing import Job, compose
+from imprint_bench.config import Config, read
 from imprint_bench.durable import explained
-from imprint_bench.errors import ConfigError, ImprintError
+from imprint_bench.errors import DataError, ImprintError
+from imprint_bench.run_log import logging_to
 from imprint_bench.study import Launch, carry_out
 
 log = logging.getLogger("imprint_bench")
 
 
-@hydra.main(version_base="1.3", config_path=str(command_line.conf_folder()), config_name="config")
-def _job(raw: DictConfig) -> None:
-    """Run one job: read its configuration and carry it out."""
-    job = HydraConfig.get()
-    plain: Any = OmegaConf.to_container(raw, resolve=True)
-    overrides = list(job.overrides.task)
-    launch = Launch(
-        command=command_line.command(overrides, job.runtime.config_sources),
-        configuration=OmegaConf.to_yaml(raw, resolve=True),
-        subfolder=job.job.override_dirname if job.mode == RunMode.MULTIRUN else "",
-    )
-    carry_out(read(plain), launch)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command line and exit: 0 done, 1 failed, 2 a mistake in what was asked for.
 
-
-def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 a mistake in what was asked for."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the sentence is ours
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the name of the program; those of the process if left out.
+    """
     try:
-        command_line.check(sys.argv[1:])
-        with explained(Path("results")):
-            _job()
-    except (HydraException, OmegaConfBaseException) as error:
-        _exit(ConfigError(command_line.sentence(error, sys.argv[1:])))
+        sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
     except ImprintError as error:
-        _exit(error)
+        _say(error)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; what was finished is stored, run again to go on.\n")
+        _say("interrupted; what was finished is stored, run again to go on.")
         sys.exit(130)
 
 
-def _exit(error: ImprintError) -> None:
-    sys.stderr.write(f"{error}\n")
-    sys.exit(error.exit_code)
+def _run(arguments: Sequence[str]) -> int:
+    """Run every job and return the exit code; all are checked before the first one starts."""
+    options = parse(arguments)
+    if options.version:
+        sys.stdout.write(f"imprint_bench {__version__}\n")
+        return 0
+    check(options)
+    jobs = compose(options)
+    configs = [_read(job) for job in jobs]
+    code = 0
+    for number, (job, config) in enumerate(zip(jobs, configs, strict=True), start=1):
+        with logging_to(None if config.stages == ("plan",) else _log_file(job, config)):
+            if len(jobs) > 1:
+                log.info("\njob %d of %d: %s", number, len(jobs), job.label)
+            log.debug("%s\n%s", job.command, job.configuration)
+            try:
+                _carry_out(job, config)
+            except ImprintError as error:  # the other jobs of a multirun go on
+                _say(_placed(error, job))
+                code = max(code, error.exit_code)
+    return code
+
+
+def _read(job: Job) -> Config:
+    try:
+        return read(job.raw)
+    except ImprintError as error:
+        raise type(error)(_placed(error, job)) from error
+
+
+def _carry_out(job: Job, config: Config) -> None:
+    try:
+        carry_out(config, Launch(job.command, job.configuration, job.label))
+    except OSError as error:  # of a place that no error of ours covers
+        path = Path(error.filename or config.paths.results)
+        if config.paths.data in path.parents:
+            raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+        with explained(path):
+            raise
+
+
+def _log_file(job: Job, config: Config) -> Path:
+    now = dt.datetime.now().astimezone()
+    name = f"{now:%H-%M-%S}" + (f"-{job.label}" if job.label else "")
+    return config.paths.results / "runs" / f"{now:%Y-%m-%d}" / f"{name}.log"
+
+
+def _placed(error: ImprintError, job: Job) -> str:
+    return f"{job.label}: {error}" if job.label else str(error)
+
+
+def _say(sentence: object) -> None:
+    sys.stderr.write(f"{sentence}\n")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""What a user types: checked before Hydra composes it, and explained where Hydra refuses it."""
+"""What a user types: options, and overrides checked before Hydra composes them."""
 
-import shlex
+import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from imprint_bench.config import KEYS
 from imprint_bench.errors import ConfigError, did_you_mean
+
+VALUES = {"cfg": ("job", "hydra", "all"), "info": ("all", "defaults", "plugins", "searchpath")}
 
 
 def conf_folder() -> Path:
@@ -19,65 +20,87 @@ def conf_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[1] / "conf"
 
 
-def command(overrides: Sequence[str], sources: Iterable[Any]) -> str:
-    """Return the command that runs a job again."""
-    own = {conf_folder().resolve()}
-    folders = [Path(s.path) for s in sources if s.schema == "file" and s.provider != "main"]
-    extra = [f"--config-dir={f}" for f in folders if f.resolve() not in own]
-    return shlex.join(["python", "-m", "imprint_bench", *extra, *overrides])
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"command line: {message}; --help lists the options.")
 
 
-def check(arguments: Sequence[str]) -> None:
-    """Raise ConfigError if an override chooses what no YAML file offers.
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the options of a command line and its `overrides`, in whatever order they stand.
 
-    Hydra finds a wrong choice when it composes a job, which in a multirun is
-    after the jobs before it have run.
+    Raises
+    ------
+    ConfigError
+        For an option that does not exist or lacks its value.
     """
-    folders = config_folders(arguments)
-    for override in _overrides(arguments):
-        names = choices(folders, override.key_or_group)
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--help", "-h", action="store_true")
+    parser.add_argument("--version", action="store_true")
+    parser.add_argument("--multirun", "-m", action="store_true")
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("--config-dir", "-cd")
+    for name, values in VALUES.items():
+        parser.add_argument(f"--{name}", choices=values)
+    parser.add_argument("overrides", nargs="*")
+    return parser.parse_intermixed_args(list(arguments))
+
+
+def for_hydra(options: argparse.Namespace) -> list[str]:
+    """Return the arguments in the order that Hydra understands: options first."""
+    flags = [f"--{name}" for name in ("help", "multirun", "resolve") if getattr(options, name)]
+    for name in ("config_dir", *VALUES):
+        if getattr(options, name) is not None:
+            flags += [f"--{name.replace('_', '-')}", getattr(options, name)]
+    return flags + options.overrides
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raise ConfigError if an override cannot be read or chooses what no YAML file offers.
+
+    Hydra finds a wrong choice when it composes a job, and takes one that is
+    named twice for one.
+    """
+    folders = config_folders(options)
+    for override in map(_parsed, options.overrides):
+        group = override.key_or_group
+        names = choices(folders, group)
         if not names or override.is_delete():
             continue
         for value in _values(override):
-            for name in value if isinstance(value, list) else [value]:
-                if isinstance(name, str) and name not in names:
-                    raise ConfigError(_no_choice(override.key_or_group, name, names))
+            chosen = value if isinstance(value, list) else [value]
+            for name in chosen:
+                if name is None or str(name) not in names:
+                    raise ConfigError(no_choice(group, name, names))
+                if chosen.count(name) > 1:
+                    raise ConfigError(f"{group}: {name!r} stands there twice; remove one.")
 
 
-def sentence(error: Exception, arguments: Sequence[str]) -> str:
-    """Return one sentence for what Hydra or OmegaConf refused."""
-    cause = error.__cause__ or error
-    missing = getattr(error, "missing_cfg_file", None)
-    if missing:
-        group, _, name = str(missing).rpartition("/")
-        return _no_choice(group, name, choices(config_folders(arguments), group))
-    key = getattr(cause, "full_key", None)
-    if key:
-        return _no_key(str(key), getattr(cause, "parent_node", None))
-    text = " ".join(str(error).split("See https://")[0].split())
-    override = getattr(error, "override", None)
-    if override is not None:
-        return f"{override}: cannot be read ({text}); write KEY=VALUE, and lists as KEY=[A,B]."
-    for override in arguments:
-        group = override.partition("=")[0]
-        if f"override '{group}'" in text and choices(config_folders(arguments), group):
-            return f"{override}: {group} is chosen by adding it; write +{override}."
-    return text
+def config_folders(options: argparse.Namespace) -> list[Path]:
+    """Return the folders in which YAML files are looked for: ours and the user's.
 
-
-def config_folders(arguments: Sequence[str]) -> list[Path]:
-    """Return the folders in which YAML files are looked for: ours and the user's."""
-    folders = [conf_folder()]
-    for i, argument in enumerate(arguments):
-        flag, equals, value = argument.partition("=")
-        if flag in ("--config-dir", "-cd"):
-            folder = value if equals else next(iter(arguments[i + 1 : i + 2]), "")
-            if not Path(folder).is_dir():
-                raise ConfigError(
-                    f"--config-dir: {folder!r} is no folder; name one with YAML files."
-                )
-            folders.append(Path(folder))
-    return folders
+    Raises
+    ------
+    ConfigError
+        If the user's is no folder, or has a file that ours would hide.
+    """
+    ours = conf_folder()
+    if options.config_dir is None:
+        return [ours]
+    theirs = Path(options.config_dir)
+    if not theirs.is_dir():
+        raise ConfigError(f"--config-dir: {str(theirs)!r} is no folder; name one with YAML files.")
+    if theirs.resolve() == ours.resolve():
+        return [ours]
+    for path in sorted(ours.rglob("*.yaml")):
+        own = theirs / path.relative_to(ours)
+        if own.is_file():
+            raise ConfigError(
+                f"{own}: imprint_bench has a file of this name, which would be taken instead; "
+                "give yours another name."
+            )
+    return [ours, theirs]
 
 
 def choices(folders: Iterable[Path], group: str) -> list[str]:
@@ -86,21 +109,32 @@ def choices(folders: Iterable[Path], group: str) -> list[str]:
     for folder in folders:
         place = folder / group
         if group and place.is_dir():
-            files = place.rglob("*.yaml")
+            files = (path for path in place.rglob("*.yaml") if path.is_file())
             found.update(path.relative_to(place).with_suffix("").as_posix() for path in files)
     return sorted(found)
 
 
-def _overrides(arguments: Sequence[str]) -> list[Override]:
-    parser = OverridesParser.create()
-    texts = [a for a in arguments if "=" in a and not a.startswith("-")]
-    found = []
-    for text in texts:
-        try:
-            found.append(parser.parse_override(text))
-        except HydraException as error:
-            raise ConfigError(sentence(error, arguments)) from error
-    return found
+def groups(folders: Iterable[Path]) -> list[str]:
+    """Return the names of all groups."""
+    return sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()})
+
+
+def no_choice(group: str, name: object, names: Sequence[str]) -> str:
+    """Return the sentence for a choice that no YAML file offers."""
+    listed = ", ".join(names) or "none"
+    return f"{group}: no choice {name!r}; there are {listed}.{did_you_mean(name, names)}"
+
+
+def _parsed(text: str) -> Override:
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ConfigError(
+            f"{text}: cannot be read; write KEY=VALUE, and lists as KEY=[A,B]."
+        ) from error
+    if not override.key_or_group:
+        raise ConfigError(f"{text}: no key before the '='; write KEY=VALUE.")
+    return override
 
 
 def _values(override: Override) -> list[Any]:
@@ -109,17 +143,3 @@ def _values(override: Override) -> list[Any]:
             return [v if isinstance(v, list) else str(v) for v in override.sweep_iterator()]
         return []
     return [override.value()]
-
-
-def _no_choice(group: str, name: str, names: Sequence[str]) -> str:
-    listed = ", ".join(names) or "none"
-    return f"{group}: no choice {name!r}; there are {listed}.{did_you_mean(name, names)}"
-
-
-def _no_key(key: str, parent: Any) -> str:
-    last = key.rpartition(".")[2]
-    if "." not in key:
-        return f"{key}: no such key.{did_you_mean(key, KEYS)}"
-    known = [str(k) for k in parent] if parent is not None else []
-    listed = f"; there are {', '.join(known)}" if known else ""
-    return f"{key}: no such key{listed}.{did_you_mean(last, known)}"

@@ -2,7 +2,13 @@
 
 import errno
 import hashlib
+import logging
 import os
+import re
+import shutil
+import socket
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +17,12 @@ from uuid import uuid4
 
 from imprint_bench.errors import StoreError
 
-TEMPORARY = ".tmp-"  # prefix of files that are not finished
+TEMPORARY = ".tmp-"  # prefix of what is not finished
+UNFINISHED = re.compile(re.escape(TEMPORARY) + r"(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}-.+")
+DAY = 86_400  # seconds
+SPARE = 1 << 24  # bytes left free on a disk
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -32,9 +43,9 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     StoreError
         If the folder cannot be written or the disk is full.
     """
-    temporary = path.parent / f"{TEMPORARY}{uuid4().hex}-{path.name}"
+    temporary = temporary_beside(path)
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             with temporary.open("xb") as file:
                 yield file
@@ -63,6 +74,54 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and those above it, each known to the disk."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in new:
+        sync_folder(place.parent)
+
+
+def check_writable(folder: Path, *, n_bytes: int = 0) -> None:
+    """Raise StoreError unless `folder`, which is made if missing, takes `n_bytes` more.
+
+    Nothing is left behind.
+    """
+    with explained(folder):
+        make_folder(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        free = shutil.disk_usage(folder).free
+    if n_bytes + SPARE > free:
+        raise StoreError(
+            f"{folder}: needs {(n_bytes + SPARE) / 1e9:.2f} GB, {free / 1e9:.2f} GB are free; "
+            "free some or choose another folder with paths.results=FOLDER."
+        )
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a new name in the folder of `path` that tells which process writes there."""
+    return path.with_name(f"{TEMPORARY}{_host()}-{os.getpid()}-{uuid4().hex[:8]}-{path.name}")
+
+
+def remove_unfinished(root: Path) -> None:
+    """Remove temporary files and folders below `root` that nobody writes any more.
+
+    That is: the process that the name tells is on this machine and gone, or
+    nothing was written for a day (another machine; a process number used again).
+    """
+    for path in list(root.rglob(f"{TEMPORARY}*")):
+        match = UNFINISHED.fullmatch(path.name)
+        gone = match and match["host"] == _host() and not _alive(int(match["pid"]))
+        if gone or time.time() - _last_written(path) > DAY:
+            log.info("removing %s, which an interrupted run left.", path)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Flush the names in `folder` to the disk, where the system can."""
     with suppress(OSError):
@@ -83,9 +142,42 @@ def sha256_of(*paths: Path) -> str:
     return digest.hexdigest()
 
 
+def _last_written(path: Path) -> float:
+    times = [0.0]
+    for place in (path, *path.glob("*")):
+        try:
+            times.append(place.stat().st_mtime)
+        except OSError:  # its process has just renamed or removed it
+            return time.time()
+    return max(times)
+
+
+def _host() -> str:
+    """Return a name for where process numbers mean what they mean here: machine and container."""
+    namespace = ""
+    with suppress(OSError):
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is there, but another user's
+        return True
+    return True
+
+
 def _sentence(path: Path, error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{path}: no space left on the disk; free some and run again, all finished is kept."
+    if error.errno == errno.EFBIG:
+        return (
+            f"{path}: larger than files may be here (ulimit -f); raise the limit and run again, "
+            "all finished is kept."
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{path}: not writable; choose another folder with paths.results=FOLDER."
     if error.errno in (errno.ENOTDIR, errno.EEXIST):

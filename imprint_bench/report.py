@@ -126,13 +126,14 @@ def count_reasons(dropped: pd.DataFrame) -> list[Mapping[str, Any]]:
     axes = [c for c in dropped.columns if c not in ("reason", "count", "trial_id", "status")]
     firsts = dropped.drop_duplicates("reason").set_index("reason")[axes].to_dict("index")
     return [
-        {
-            "reason": reason,
-            "count": int(n),
-            "example": ", ".join(f"{c}={v}" for c, v in firsts[reason].items() if pd.notna(v)),
-        }
+        {"reason": reason, "count": int(n), "example": _example(firsts[reason])}
         for reason, n in sums.items()
     ]
+
+
+def _example(axes: Mapping[Any, Any]) -> str:
+    given = {name: value for name, value in axes.items() if pd.notna(value)}
+    return ", ".join(str(v) if len(axes) == 1 else f"{n}={v}" for n, v in given.items())
 
 
 def _what_was_run(rows: pd.DataFrame) -> str:
@@ -154,8 +155,8 @@ def _best_sentence(table: Table) -> str:
     if not imprinting.empty:
         top = imprinting.iloc[0]
         parts.append(
-            f"The best average rank, {show(top['average_rank'], RANK)}, goes to {_named(top)}, "
-            f"which reaches {_percent(top)}"
+            f"The best average rank, {show(top['average_rank'], RANK)}, goes to the generator "
+            f"{_named(top)}, which reaches {_percent(top)}"
         )
     if not oracles.empty:
         top = oracles.iloc[0]

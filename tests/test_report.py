@@ -96,7 +96,9 @@ def test_the_summary_says_what_was_run_and_what_came_out_in_three_sentences(rows
     assert "12 trials finished on 1 foundation model (resnet18), 1 dataset" in text
     assert "4 tasks (0, 1, 2, 3), with 1 seed." in text
     # Ranks of k-means 20: 1, 1, 1, 2; mean (0.9 + 0.8 + 0.7 + 0.2) / 4.
-    assert "The best average rank, 1.25, goes to k-means 20 with norms l2/l2/l2" in text
+    assert (
+        "The best average rank, 1.25, goes to the generator k-means 20 with norms l2/l2/l2" in text
+    )
     assert "which reaches 65.00 ± 31.09 %." in text
     assert "Of 3 pairs of these methods" in text
 
@@ -151,6 +153,8 @@ def test_dropped_combinations_are_counted_by_reason():
         {"reason": "small", "count": 1, "example": "gen=mean, k=1.0"},
     ]
     counted = count_reasons(dropped.assign(count=[5, 1, 1]))
+    placed = count_reasons(pd.DataFrame({"reason": ["small"], "where": ["mnist all"]}))
+    assert placed[0]["example"] == "mnist all"
     assert [entry["count"] for entry in counted] == [5, 2]
 
 

@@ -19,7 +19,6 @@ from imprint_bench.data.entry import (
     entry_folder,
     others,
     publish,
-    remove_stale,
     set_aside,
     unfinished,
 )
@@ -31,6 +30,7 @@ from imprint_bench.data.writing import (
     check_space,
     write_arrays,
 )
+from imprint_bench.durable import remove_unfinished
 from imprint_bench.errors import CacheError
 from imprint_bench.params import Source
 
@@ -196,7 +196,7 @@ def create(
     labels = {split: material.labels(split) for split in SPLITS}
     rows = {split: len(y) for split, y in labels.items()}
     final = entry_folder(root, fm.name, dataset.name, material.fingerprint)
-    remove_stale(final.parent)
+    remove_unfinished(final.parent)
     check_space(final.parent, rows, material.length)
     with unfinished(final) as folder:
         write_arrays(

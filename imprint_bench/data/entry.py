@@ -1,13 +1,9 @@
 """One folder of the cache: named, written in one step, checked, set aside when damaged."""
 
-import hashlib
 import json
 import logging
-import os
 import re
 import shutil
-import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +11,18 @@ from typing import Any
 from uuid import uuid4
 
 from imprint_bench.data.manifest import MANIFEST, read_manifest, sealed
-from imprint_bench.durable import TEMPORARY, explained, sync_folder, write_bytes
+from imprint_bench.durable import (
+    explained,
+    make_folder,
+    sync_folder,
+    temporary_beside,
+    write_bytes,
+)
 from imprint_bench.errors import ConfigError
 
 QUARANTINE = "quarantine"
-DAY = 86_400  # seconds
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+=@-]*")
-UNFINISHED = re.compile(re.escape(TEMPORARY) + r"(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}-.+")
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +80,9 @@ def set_aside(root: Path, folder: Path, reason: str) -> Path:
 @contextmanager
 def unfinished(final: Path) -> Iterator[Path]:
     """Make a temporary folder beside `final` for writing; it vanishes if the block raises."""
-    folder = final.parent / f"{TEMPORARY}{_host()}-{os.getpid()}-{uuid4().hex[:8]}-{final.name}"
+    folder = temporary_beside(final)
     with explained(final):
-        folder.mkdir(parents=True)
+        make_folder(folder)
     try:
         yield folder
     except BaseException:
@@ -118,41 +118,3 @@ def publish(folder: Path, final: Path, manifest: Mapping[str, Any], *, replace: 
                 raise
             shutil.rmtree(folder, ignore_errors=True)
     sync_folder(final.parent)
-
-
-def remove_stale(place: Path) -> None:
-    """Remove unfinished folders in `place` that nobody writes any more.
-
-    That is: the process that its name tells is on this machine and gone, or
-    nothing was written for a day (another machine; a process number used again).
-    """
-    for folder in place.glob(f"{TEMPORARY}*"):
-        match = UNFINISHED.fullmatch(folder.name)
-        gone = match and match["host"] == _host() and not _alive(int(match["pid"]))
-        if gone or time.time() - _last_written(folder) > DAY:
-            log.info("removing %s, which an interrupted run left.", folder)
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _last_written(folder: Path) -> float:
-    times = [0.0]
-    for path in (folder, *folder.glob("*")):
-        try:
-            times.append(path.stat().st_mtime)
-        except OSError:  # its process has just renamed or removed it
-            return time.time()
-    return max(times)
-
-
-def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is there, but another user's
-        return True
-    return True

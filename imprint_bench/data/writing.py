@@ -1,7 +1,6 @@
 """Filling the folder of an entry: arrays in pieces, then the manifest's facts about them."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,10 +10,7 @@ import numpy as np
 
 from imprint_bench.data.array_file import ArrayFile
 from imprint_bench.data.chunks import Embedded
-from imprint_bench.durable import explained, sha256_of
-from imprint_bench.errors import StoreError
-
-SPARE = 1 << 24  # bytes left free beside the arrays
+from imprint_bench.durable import check_writable, explained, sha256_of
 
 Progress = Callable[[int], object]
 
@@ -25,20 +21,13 @@ def check_space(folder: Path, rows: Mapping[str, int], length: int) -> None:
     Parameters
     ----------
     folder : Path
-        Where it will lie; may not exist yet.
+        Where it will lie; made if missing.
     rows : Mapping[str, int]
         Rows per split.
     length : int
         Values per embedding.
     """
-    needed = sum(rows.values()) * (4 * length + 8) + SPARE
-    there = next(p for p in (folder, *folder.absolute().parents) if p.is_dir())
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise StoreError(
-            f"{folder}: needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free; "
-            "free some or choose another folder with paths.results=FOLDER."
-        )
+    check_writable(folder, n_bytes=sum(rows.values()) * (4 * length + 8))
 
 
 def write_arrays(

@@ -16,7 +16,8 @@ from imprint_bench.data import chunks
 from imprint_bench.data.chunks import Chunk, embed_chunk
 from imprint_bench.data.dataset import SPLITS
 from imprint_bench.data.embeddings import create, describe, find
-from imprint_bench.data.entry import UNFINISHED, unfinished
+from imprint_bench.data.entry import unfinished
+from imprint_bench.durable import UNFINISHED
 from imprint_bench.errors import CacheError, ConfigError, DataError, StoreError
 from imprint_bench.params import Source
 

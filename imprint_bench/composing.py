@@ -1,0 +1,200 @@
+"""Hydra composes the jobs of a command line, and does nothing else: it writes and logs nothing."""
+
+import argparse
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigKeyError,
+    GrammarParseError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+)
+
+from imprint_bench.command_line import (
+    choices,
+    conf_folder,
+    config_folders,
+    for_hydra,
+    groups,
+    no_choice,
+)
+from imprint_bench.errors import ConfigError, did_you_mean
+
+REFUSALS = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, OSError)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One configuration as Hydra composed it.
+
+    Attributes
+    ----------
+    raw : dict
+        Plain dicts, lists and scalars.
+    overrides : tuple of str
+    command : str
+        What runs this job again.
+    configuration : str
+        The configuration as YAML.
+    label : str
+        What sets it apart from the other jobs of a multirun, fit for a folder's name; else empty.
+    """
+
+    raw: dict[str, Any]
+    overrides: tuple[str, ...]
+    command: str
+    configuration: str
+    label: str = ""
+
+
+def compose(options: argparse.Namespace) -> list[Job]:
+    """Return the jobs of a command line: several in a multirun.
+
+    Raises
+    ------
+    ConfigError
+        If a file or an override is wrong.
+    SystemExit
+        After ``--help``, ``--cfg`` and ``--info``, which only print.
+    """
+    found: list[tuple[DictConfig, tuple[str, ...]]] = []
+
+    def keep(composed: DictConfig) -> None:
+        found.append((composed, tuple(HydraConfig.get().overrides.task)))
+
+    try:
+        with _arguments(for_hydra(options)):
+            hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(
+                keep
+            )()
+        if not found:
+            sys.exit(0)
+        jobs = [_job(composed, overrides, options) for composed, overrides in found]
+    except REFUSALS as error:
+        raise ConfigError(_sentence(error, options)) from error
+    labels = labels_of([job.overrides for job in jobs])
+    return [Job(**vars(job) | {"label": x}) for job, x in zip(jobs, labels, strict=True)]
+
+
+def labels_of(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return what sets each job apart, fit for a folder's name and different from the others.
+
+    Examples
+    --------
+    >>> labels_of([["+sweep=a", "fm=pixels"], ["+sweep=a", "fm=random_conv"]])
+    ['fm=pixels', 'fm=random_conv']
+    >>> labels_of([["paths.data=../x"]])
+    ['']
+    """
+    shared = set.intersection(*map(set, jobs))
+    texts = [",".join(o for o in job if o not in shared) for job in jobs]
+    labels = [re.sub(r"[^\w.,=+-]+", "-", text).lstrip(".-") for text in texts]
+    if len(set(labels)) < len(labels) or max(map(len, labels)) > 100:
+        return [f"job-{i}" for i in range(1, len(jobs) + 1)]
+    return labels
+
+
+@contextmanager
+def _arguments(arguments: Sequence[str]) -> Iterator[None]:
+    """Let Hydra read `arguments`, raise its errors, and write where nobody looks."""
+    before = sys.argv
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    with TemporaryDirectory(prefix="imprint_bench-") as scratch:
+        OmegaConf.register_new_resolver("scratch", lambda: scratch, replace=True)
+        sys.argv = [before[0], *arguments]
+        try:
+            yield
+        finally:
+            sys.argv = before
+
+
+def _job(composed: DictConfig, overrides: tuple[str, ...], options: argparse.Namespace) -> Job:
+    raw: Any = OmegaConf.to_container(composed, resolve=True)
+    if "sweep" in raw:
+        raise ConfigError(
+            "sweep: its keys do not belong under sweep; a sweep file starts with the line "
+            "'# @package _global_', and an override names a key itself, such as seeds=[0]."
+        )
+    folder = [] if options.config_dir is None else [f"--config-dir={options.config_dir}"]
+    command = shlex.join(["python", "-m", "imprint_bench", *folder, *overrides])
+    return Job(raw, overrides, command, OmegaConf.to_yaml(composed, resolve=True))
+
+
+def _sentence(error: Exception, options: argparse.Namespace) -> str:
+    """Return one sentence for what Hydra, OmegaConf or YAML refused."""
+    if isinstance(error, yaml.YAMLError | UnicodeDecodeError):
+        return _unreadable(error, config_folders(options))
+    folders = config_folders(options)
+    text = " ".join(str(error).split("See https://")[0].split())
+    inside = re.match(r"In '(.+?)': (.*)", text)
+    missing = getattr(error, "missing_cfg_file", None)
+    if missing:
+        group, _, name = str(missing).rpartition("/")
+        place = f" ({inside[1]}.yaml asks for it.)" if inside and inside[1] != "config" else ""
+        return no_choice(group, name, choices(folders, group)) + place
+    if inside and (overridden := re.match("Could not override '(.+?)'", inside[2])):
+        known = groups(folders)
+        return (
+            f"{inside[1]}.yaml: no group {overridden[1]!r} to override; there are "
+            f"{', '.join(known)}.{did_you_mean(overridden[1], known)}"
+        )
+    cause = error.__cause__ or error
+    if key := getattr(cause, "full_key", None):
+        return _at_key(str(key), cause)
+    for override in options.overrides:
+        group = override.partition("=")[0].lstrip("+~")
+        if f"'{group}'" not in text:
+            continue
+        if f"override '{group}'" in text and override.startswith(group):
+            return f"{override}: {group} is chosen by adding it; write +{override}."
+        return f"{override}: {text}"
+    return text
+
+
+def _at_key(key: str, cause: BaseException) -> str:
+    """Return the sentence for a key of the configuration that is not there or cannot be filled."""
+    if isinstance(cause, InterpolationResolutionError | GrammarParseError):
+        reason = str(cause).splitlines()[0].rstrip(".")
+        return f"{key}: {reason}; write ${{...}} with the path of a key that is there."
+    parent = getattr(cause, "parent_node", None)
+    if not isinstance(cause, ConfigKeyError) or not isinstance(parent, DictConfig):
+        return f"{key}: {str(cause).splitlines()[0].rstrip('.')}."
+    known = [str(name) for name in parent]
+    return (
+        f"{key}: no such key; there are {', '.join(known) or 'none'}."
+        + did_you_mean(key.rpartition(".")[2], known)
+    )
+
+
+def _unreadable(error: Exception, folders: Sequence[Path]) -> str:
+    """Return the sentence for YAML that cannot be read, with the file and the line."""
+    for path in (p for folder in folders for p in sorted(folder.rglob("*.yaml")) if p.is_file()):
+        try:
+            OmegaConf.load(path)
+        except yaml.YAMLError as found:
+            if str(found).splitlines()[0] != str(error).splitlines()[0]:
+                continue
+            mark = getattr(found, "problem_mark", None)
+            line = "" if mark is None else f", line {mark.line + 1}"
+            reason = getattr(found, "problem", None) or str(found).splitlines()[0]
+            return f"{path}{line}: not YAML ({reason}); mend the file."
+        except UnicodeDecodeError as found:
+            if isinstance(error, UnicodeDecodeError):
+                return f"{path}: not a text in UTF-8 ({found.reason}); mend the file."
+        except (OSError, OmegaConfBaseException):
+            continue
+    return f"YAML: {' '.join(str(error).split())}."
