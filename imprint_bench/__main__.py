@@ -1,7 +1,6 @@
 """The command: ``python -m imprint_bench +sweep=quickstart``."""
 
 import datetime as dt
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,6 @@ from imprint_bench.durable import explained
 from imprint_bench.errors import DataError, ImprintError
 from imprint_bench.run_log import logging_to
 from imprint_bench.study import Launch, carry_out
-
-log = logging.getLogger("imprint_bench")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,15 +44,14 @@ def _run(arguments: Sequence[str]) -> int:
     configs = [_read(job) for job in jobs]
     code = 0
     for number, (job, config) in enumerate(zip(jobs, configs, strict=True), start=1):
-        with logging_to(None if config.stages == ("plan",) else _log_file(job, config)):
-            if len(jobs) > 1:
-                log.info("\njob %d of %d: %s", number, len(jobs), job.label)
-            log.debug("%s\n%s", job.command, job.configuration)
-            try:
+        if len(jobs) > 1:
+            sys.stdout.write(f"\njob {number} of {len(jobs)}: {job.label}\n")
+        try:
+            with logging_to(_log_file(job, config), header=job.header):
                 _carry_out(job, config)
-            except ImprintError as error:  # the other jobs of a multirun go on
-                _say(_placed(error, job))
-                code = max(code, error.exit_code)
+        except ImprintError as error:  # the other jobs of a multirun go on
+            _say(_placed(error, job))
+            code = max(code, error.exit_code)
     return code
 
 
@@ -77,7 +73,9 @@ def _carry_out(job: Job, config: Config) -> None:
             raise
 
 
-def _log_file(job: Job, config: Config) -> Path:
+def _log_file(job: Job, config: Config) -> Path | None:
+    if config.stages == ("plan",):
+        return None
     now = dt.datetime.now().astimezone()
     name = f"{now:%H-%M-%S}" + (f"-{job.label}" if job.label else "")
     return config.paths.results / "runs" / f"{now:%Y-%m-%d}" / f"{name}.log"

@@ -65,6 +65,11 @@ def check(options: argparse.Namespace) -> None:
     folders = config_folders(options)
     for override in map(_parsed, options.overrides):
         group = override.key_or_group
+        if override.is_sweep_override() and not options.multirun:
+            raise ConfigError(
+                f"{override.input_line}: several values; write {group}=[A,B] to have them in one "
+                "sweep, or add -m for one job per value."
+            )
         names = choices(folders, group)
         if not names or override.is_delete():
             continue

@@ -1,6 +1,7 @@
 """Hydra composes the jobs of a command line, and does nothing else: it writes and logs nothing."""
 
 import argparse
+import logging
 import os
 import re
 import shlex
@@ -18,6 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
+    ConfigAttributeError,
     ConfigKeyError,
     GrammarParseError,
     InterpolationResolutionError,
@@ -60,6 +62,11 @@ class Job:
     configuration: str
     label: str = ""
 
+    @property
+    def header(self) -> str:
+        """What a log of the job starts with."""
+        return f"{self.command}\n\n{self.configuration}\n"
+
 
 def compose(options: argparse.Namespace) -> list[Job]:
     """Return the jobs of a command line: several in a multirun.
@@ -71,10 +78,10 @@ def compose(options: argparse.Namespace) -> list[Job]:
     SystemExit
         After ``--help``, ``--cfg`` and ``--info``, which only print.
     """
-    found: list[tuple[DictConfig, tuple[str, ...]]] = []
+    found: list[tuple[DictConfig, Any]] = []
 
     def keep(composed: DictConfig) -> None:
-        found.append((composed, tuple(HydraConfig.get().overrides.task)))
+        found.append((composed, OmegaConf.to_container(HydraConfig.get().overrides.task)))
 
     try:
         with _arguments(for_hydra(options)):
@@ -83,7 +90,7 @@ def compose(options: argparse.Namespace) -> list[Job]:
             )()
         if not found:
             sys.exit(0)
-        jobs = [_job(composed, overrides, options) for composed, overrides in found]
+        jobs = [_job(composed, tuple(overrides), options) for composed, overrides in found]
     except REFUSALS as error:
         raise ConfigError(_sentence(error, options)) from error
     labels = labels_of([job.overrides for job in jobs])
@@ -110,8 +117,9 @@ def labels_of(jobs: Sequence[Sequence[str]]) -> list[str]:
 
 @contextmanager
 def _arguments(arguments: Sequence[str]) -> Iterator[None]:
-    """Let Hydra read `arguments`, raise its errors, and write where nobody looks."""
-    before = sys.argv
+    """Let Hydra read `arguments`, raise its errors, write where nobody looks, and log nothing."""
+    before, root = sys.argv, logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with TemporaryDirectory(prefix="imprint_bench-") as scratch:
         OmegaConf.register_new_resolver("scratch", lambda: scratch, replace=True)
@@ -119,7 +127,8 @@ def _arguments(arguments: Sequence[str]) -> Iterator[None]:
         try:
             yield
         finally:
-            sys.argv = before
+            sys.argv, root.handlers = before, handlers
+            root.setLevel(level)
 
 
 def _job(composed: DictConfig, overrides: tuple[str, ...], options: argparse.Namespace) -> Job:
@@ -139,13 +148,15 @@ def _sentence(error: Exception, options: argparse.Namespace) -> str:
     if isinstance(error, yaml.YAMLError | UnicodeDecodeError):
         return _unreadable(error, config_folders(options))
     folders = config_folders(options)
-    text = " ".join(str(error).split("See https://")[0].split())
+    text = " ".join(str(error).split("See https://")[0].split()).rstrip(".") + "."
     inside = re.match(r"In '(.+?)': (.*)", text)
     missing = getattr(error, "missing_cfg_file", None)
     if missing:
         group, _, name = str(missing).rpartition("/")
-        place = f" ({inside[1]}.yaml asks for it.)" if inside and inside[1] != "config" else ""
-        return no_choice(group, name, choices(folders, group)) + place
+        names = choices(folders, group) or getattr(error, "options", None) or []
+        asks = inside[1] if inside else "config"
+        place = "" if asks.endswith("config") else f" {asks}.yaml asks for it."
+        return no_choice(group, name, names) + place
     if inside and (overridden := re.match("Could not override '(.+?)'", inside[2])):
         known = groups(folders)
         return (
@@ -171,13 +182,12 @@ def _at_key(key: str, cause: BaseException) -> str:
         reason = str(cause).splitlines()[0].rstrip(".")
         return f"{key}: {reason}; write ${{...}} with the path of a key that is there."
     parent = getattr(cause, "parent_node", None)
-    if not isinstance(cause, ConfigKeyError) or not isinstance(parent, DictConfig):
+    no_key = isinstance(cause, ConfigKeyError | ConfigAttributeError)
+    if not no_key or not isinstance(parent, DictConfig):
         return f"{key}: {str(cause).splitlines()[0].rstrip('.')}."
-    known = [str(name) for name in parent]
-    return (
-        f"{key}: no such key; there are {', '.join(known) or 'none'}."
-        + did_you_mean(key.rpartition(".")[2], known)
-    )
+    known = [str(name) for name in parent if name != "hydra"]
+    near = did_you_mean(key.rpartition(".")[2], known)
+    return f"{key}: no such key; there are {', '.join(known) or 'none'}.{near}"
 
 
 def _unreadable(error: Exception, folders: Sequence[Path]) -> str:

@@ -4,21 +4,29 @@
 which path is wrong.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from imprint_bench.checks import (
+    at_least_one,
+    check_keys,
+    is_folder_name,
+    named,
+    required,
+    section,
+    values_of,
+)
 from imprint_bench.core.aggregation import AGGREGATIONS
 from imprint_bench.core.generator import GENERATORS
 from imprint_bench.core.normalization import PROXY_NORMALIZATIONS, ROW_NORMALIZATIONS
 from imprint_bench.data.dataset import DATASETS
 from imprint_bench.data.foundation_model import FOUNDATION_MODELS
 from imprint_bench.data.tasks import MAPPINGS
-from imprint_bench.errors import ConfigError, did_you_mean
-from imprint_bench.params import AtLeast, Source, check_params, check_value, expand, with_defaults
+from imprint_bench.errors import ConfigError
+from imprint_bench.params import AtLeast, Source, check_params, expand, with_defaults
 from imprint_bench.registry import Registry
 
 # `weight_decay: [fm]` means the one that the foundation model was trained with.
@@ -112,15 +120,17 @@ def read(raw: Mapping[str, Any]) -> Config:
     -----
     Tables and figures are checked by the report, which knows their functions.
     """
-    _check_keys(raw, KEYS, at="")
-    embed = _section(raw, "embed", {"force": bool, "verify": bool})
-    report = _section(raw, "report", {"alpha": float, "allow_incomplete": bool})
+    check_keys(raw, KEYS, at="")
+    embed = section(raw, "embed", {"force": bool, "verify": bool})
+    report = section(raw, "report", {"alpha": float, "allow_incomplete": bool})
     if not 0 < report["alpha"] < 1:
         raise ConfigError(f"report.alpha: expected a number in (0, 1), got {report['alpha']}.")
-    _required(raw, "name", str)
-    if not raw["name"] or set(raw["name"]) & set('\\:*?"<>|\n'):
-        raise ConfigError(f"name: {raw['name']!r} cannot be a folder's name.")
-    n_jobs = _required(raw, "n_jobs", int)
+    required(raw, "name", str)
+    if not is_folder_name(raw["name"]):
+        raise ConfigError(
+            f"name: {raw['name']!r} cannot be a folder's name; write a name such as mine or mine/k."
+        )
+    n_jobs = required(raw, "n_jobs", int)
     if n_jobs == 0 or n_jobs < -1:
         raise ConfigError(f"n_jobs: expected a number of workers, or -1 for all, got {n_jobs}.")
     return Config(
@@ -134,74 +144,17 @@ def read(raw: Mapping[str, Any]) -> Config:
         norms=_norms(raw),
         gens=_methods(raw, "gen", GENERATORS),
         aggs=_methods(raw, "agg", AGGREGATIONS),
-        stages=_list(raw, "stages", Stage),
-        mode=_required(raw, "mode", Mode),
+        stages=values_of(raw, "stages", Stage),
+        mode=required(raw, "mode", Mode),
         n_jobs=n_jobs,
         force_embedding=embed["force"],
         verify_embeddings=embed["verify"],
         alpha=float(report["alpha"]),
         allow_incomplete=report["allow_incomplete"],
-        tables=_named(raw, "table"),
-        figures=_named(raw, "figure"),
+        tables=named(raw, "table"),
+        figures=named(raw, "figure"),
         paths=_paths(raw),
     )
-
-
-def _check_keys(mapping: Any, known: tuple[str, ...], *, at: str) -> None:
-    if not isinstance(mapping, Mapping):
-        raise ConfigError(f"{at}: expected a mapping with {', '.join(known)}, got {mapping!r}.")
-    for key in mapping:
-        if key not in known:
-            path = f"{at}.{key}" if at else str(key)
-            raise ConfigError(f"{path}: no such key.{did_you_mean(key, known)}")
-
-
-def _required(raw: Mapping[str, Any], key: str, annotation: Any, *, at: str | None = None) -> Any:
-    at = at or key
-    if key not in raw:
-        raise ConfigError(f"{at}: missing; every sweep needs it.")
-    check_value(raw[key], annotation, at=at)
-    return raw[key]
-
-
-def _section(raw: Mapping[str, Any], key: str, types: Mapping[str, Any]) -> Mapping[str, Any]:
-    section = raw.get(key)
-    _check_keys(section, tuple(types), at=key)
-    assert section is not None  # _check_keys refused it
-    return {name: _required(section, name, t, at=f"{key}.{name}") for name, t in types.items()}
-
-
-def _list(raw: Mapping[str, Any], key: str, annotation: Any, *, at: str | None = None) -> tuple:
-    at = at or key
-    values = raw.get(key)
-    if not isinstance(values, list | tuple):
-        kind = getattr(annotation, "__name__", "") or "names" if annotation is not SEED else "int"
-        raise ConfigError(f"{at}: expected a list of {kind}, got {values!r}.")
-    if not values:
-        raise ConfigError(f"{at}: an empty list leaves nothing to run; give at least one value.")
-    for i, value in enumerate(values):
-        check_value(value, annotation, at=f"{at}[{i}]")
-        if value in values[:i]:
-            raise ConfigError(f"{at}[{i}]: {value!r} stands there twice; remove one.")
-    return tuple(values)
-
-
-def _named(raw: Mapping[str, Any], group: str) -> dict[str, dict[str, Any]]:
-    """Return a group of named entries, each a mapping."""
-    entries = raw.get(group) or {}
-    if not isinstance(entries, Mapping):
-        raise ConfigError(f"{group}: expected a mapping of names, got {entries!r}.")
-    for name, value in entries.items():
-        if value is not None and not isinstance(value, Mapping):
-            raise ConfigError(f"{group}.{name}: expected a mapping of parameters, got {value!r}.")
-    return {str(name): dict(value or {}) for name, value in entries.items()}
-
-
-def _nonempty(raw: Mapping[str, Any], group: str) -> dict[str, dict[str, Any]]:
-    entries = _named(raw, group)
-    if not entries:
-        raise ConfigError(f"{group}: nothing chosen; choose at least one with {group}=[NAME].")
-    return entries
 
 
 def _sources(
@@ -209,7 +162,7 @@ def _sources(
 ) -> tuple[Source, ...]:
     return tuple(
         _source(name, value, registry, at=f"{group}.{name}")
-        for name, value in _nonempty(raw, group).items()
+        for name, value in at_least_one(raw, group).items()
     )
 
 
@@ -222,31 +175,31 @@ def _source(
         only = next(iter(value))
         if name not in registry or only in registry:
             kind, params = only, dict(inner or {})
-    if "/" in name or name.startswith("."):
-        raise ConfigError(f"{at}: {name!r} cannot be a folder's name.")
+    if "/" in name or not is_folder_name(name):
+        raise ConfigError(f"{at}: {name!r} cannot be a folder's name; choose another name.")
     check_params(registry.find(kind, at=at), params, at=at if kind == name else f"{at}.{kind}")
     return Source(name, kind, params)
 
 
 def _tasks(raw: Mapping[str, Any]) -> dict[str, tuple[int, ...] | str]:
     tasks: dict[str, tuple[int, ...] | str] = {}
-    for name, value in _nonempty(raw, "task").items():
+    for name, value in at_least_one(raw, "task").items():
         at = f"task.{name}"
-        _check_keys(value, ("classes",), at=at)
+        check_keys(value, ("classes",), at=at)
         if value.get("classes") == "all":
             tasks[name] = "all"
         else:
-            tasks[name] = _list(value, "classes", SEED, at=f"{at}.classes")
+            tasks[name] = values_of(value, "classes", SEED, at=f"{at}.classes")
     return tasks
 
 
 def _n_shots(raw: Mapping[str, Any]) -> tuple[int | None, ...]:
     kind = Annotated[int, AtLeast(1)] | Literal["all"]
-    return tuple(None if n == "all" else n for n in _list(raw, "n_shot", kind))
+    return tuple(None if n == "all" else n for n in values_of(raw, "n_shot", kind))
 
 
 def _seeds(raw: Mapping[str, Any]) -> tuple[int, ...]:
-    seeds = _list(raw, "seeds", SEED)
+    seeds = values_of(raw, "seeds", SEED)
     for i, seed in enumerate(seeds):
         if seed > MAX_SEED:
             raise ConfigError(f"seeds[{i}]: expected an int of at most {MAX_SEED}, got {seed}.")
@@ -255,12 +208,12 @@ def _seeds(raw: Mapping[str, Any]) -> tuple[int, ...]:
 
 def _norms(raw: Mapping[str, Any]) -> Norms:
     norm = raw.get("norm")
-    _check_keys(norm, ("pre", "post", "inf"), at="norm")
-    assert norm is not None  # _check_keys refused it
+    check_keys(norm, ("pre", "post", "inf"), at="norm")
+    assert norm is not None  # check_keys refused it
     chosen = {}
     for place in ("pre", "post", "inf"):
         registry = PROXY_NORMALIZATIONS if place == "post" else ROW_NORMALIZATIONS
-        chosen[place] = _list(norm, place, str, at=f"norm.{place}")
+        chosen[place] = values_of(norm, place, str, at=f"norm.{place}")
         for i, name in enumerate(chosen[place]):
             registry.find(name, at=f"norm.{place}[{i}]")
     return Norms(**chosen)
@@ -268,7 +221,7 @@ def _norms(raw: Mapping[str, Any]) -> Norms:
 
 def _methods(raw: Mapping[str, Any], group: str, registry: Registry[Any]) -> tuple[Method, ...]:
     read_one = partial(_method, registry=registry, group=group)
-    return tuple(read_one(name, value) for name, value in _nonempty(raw, group).items())
+    return tuple(read_one(name, value) for name, value in at_least_one(raw, group).items())
 
 
 def _method(name: str, value: Mapping[str, Any], *, registry: Registry[Any], group: str) -> Method:
@@ -276,7 +229,7 @@ def _method(name: str, value: Mapping[str, Any], *, registry: Registry[Any], gro
     function = registry.find(name, at=group).function
     for key, listed in value.items():
         if isinstance(listed, list | tuple):
-            _list(value, key, Any, at=f"{at}.{key}")
+            values_of(value, key, Any, at=f"{at}.{key}")
     grid = tuple(expand(value))
     for params in grid:
         check_params(function, _with_number(params), at=at)
@@ -286,18 +239,12 @@ def _method(name: str, value: Mapping[str, Any], *, registry: Registry[Any], gro
 def _with_number(params: Mapping[str, Any]) -> dict[str, Any]:
     """Put a number for the weight decay that the plan takes from the FM."""
     return {
-        name: 0.0 if name == WEIGHT_DECAY and value == FROM_FM else _finite(value)
+        name: 0.0 if name == WEIGHT_DECAY and value == FROM_FM else value
         for name, value in params.items()
     }
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # refused by the type check, under its own name
-    return value
-
-
 def _paths(raw: Mapping[str, Any]) -> Paths:
     names = ("data", "results", "embeddings", "rows", "reports")
-    section = _section(raw, "paths", dict.fromkeys(names, str))
-    return Paths(**{name: Path(value).expanduser().absolute() for name, value in section.items()})
+    folders = section(raw, "paths", dict.fromkeys(names, str))
+    return Paths(**{name: Path(value).expanduser().absolute() for name, value in folders.items()})

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from inspect import Parameter, signature
+from math import isfinite
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from imprint_bench.errors import ConfigError, did_you_mean
@@ -102,10 +103,30 @@ def check_value(value: Any, annotation: Any, *, at: str) -> None:
         raise ConfigError(f"{at}: expected {_describe(annotation)}, got {value!r}.{near}")
 
 
+def short_name(annotation: Any) -> str:
+    """Return the type that `annotation` describes, without its limits.
+
+    Examples
+    --------
+    >>> short_name(PositiveInt | Literal["all"])
+    "int or 'all'"
+    """
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return short_name(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(short_name, get_args(annotation)))
+    if origin is Literal and len(get_args(annotation)) > 1:
+        return " | ".join(map(str, get_args(annotation)))
+    return "value" if annotation is Any else _describe(annotation)
+
+
 def with_defaults(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `params` in full: those that are left out have their default."""
-    defaults = {n: p.default for n, p in settable(function).items()}
-    return {n: v for n, v in defaults.items() if v is not Parameter.empty} | dict(params)
+    """Return `params` in full: those that are left out have their default, and 1 is no 1.0."""
+    wanted = settable(function)
+    full = {n: p.default for n, p in wanted.items() if p.default is not Parameter.empty}
+    full |= params
+    return {n: float(v) if _is_float(wanted[n], v) else v for n, v in full.items()}
 
 
 def without_defaults(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,6 +146,10 @@ def expand(params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     lists = [v if isinstance(v, list | tuple) else [v] for v in params.values()]
     for values in itertools.product(*lists):
         yield dict(zip(params, values, strict=True))
+
+
+def _is_float(wanted: Parameter, value: Any) -> bool:
+    return type(value) is int and short_name(wanted.annotation) == "float"
 
 
 def _is_choice(annotation: Any) -> bool:
@@ -149,7 +174,7 @@ def _fits(value: Any, annotation: Any) -> bool:
     if origin is not None:
         return isinstance(value, origin)
     if annotation is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
     if annotation is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, annotation) if isinstance(annotation, type) else True
@@ -162,11 +187,16 @@ def _describe(annotation: Any) -> str:
         article = "an" if _describe(kind).startswith(("a", "e", "i", "o")) else "a"
         return f"{article} {_describe(kind)} of at least {limits[0].minimum:g}"
     if origin is Literal:
-        return "one of " + ", ".join(map(str, get_args(annotation)))
+        values = get_args(annotation)
+        return "one of " + ", ".join(map(str, values)) if len(values) > 1 else repr(values[0])
     if origin in (Union, types.UnionType):
         return " or ".join(
             "nothing" if a is type(None) else _describe(a) for a in get_args(annotation)
         )
     if origin in (list, tuple):
-        return f"a list of {_describe(get_args(annotation)[0])}"
+        return f"a list of {short_name(get_args(annotation)[0])}"
+    if annotation is bool:
+        return "true or false"
+    if annotation is dict or origin in (dict, Mapping):
+        return "a mapping"
     return getattr(annotation, "__name__", str(annotation))

@@ -4,35 +4,52 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 
 from imprint_bench.durable import explained
 
 
+class _RunFile(logging.FileHandler):
+    """A file that comes into being with the first message, so that a refused run leaves none."""
+
+    def __init__(self, path: Path, header: str) -> None:
+        self.header = header
+        super().__init__(path, encoding="utf-8", delay=True)
+
+    def _open(self) -> TextIOWrapper:
+        path = Path(self.baseFilename)
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = super()._open()
+            file.write(self.header)
+            return file
+
+
 @contextmanager
-def logging_to(path: Path | None) -> Iterator[None]:
+def logging_to(path: Path | None, *, header: str = "") -> Iterator[None]:
     """Show the messages of this package, and warnings of others, while the block runs.
 
     Parameters
     ----------
     path : Path or None
         File to which everything is added, with tracebacks of failed units; None writes no file.
+    header : str
+        What the file starts with.
 
     Raises
     ------
     StoreError
-        If the file cannot be written.
+        At the first message, if the file cannot be written.
     """
     terminal = logging.StreamHandler(sys.stdout)
     terminal.setFormatter(logging.Formatter("%(message)s"))
     terminal.setLevel(logging.INFO)
     handlers: list[logging.Handler] = [terminal]
     if path is not None:
-        with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = logging.FileHandler(path, encoding="utf-8")
+        file = _RunFile(path, header)
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        handlers.append(file)
+        handlers.insert(0, file)  # it may refuse, then nothing is shown
     ours, root = logging.getLogger("imprint_bench"), logging.getLogger()
     with ExitStack() as stack:
         stack.callback(ours.setLevel, ours.level)

@@ -19,6 +19,7 @@ from imprint_bench.analysis.frames import rows_of_plan
 from imprint_bench.analysis.rendering import to_text
 from imprint_bench.analysis.tables import TABLES
 from imprint_bench.config import Config
+from imprint_bench.durable import remove_unfinished
 from imprint_bench.errors import RunFailed
 from imprint_bench.params import takes
 from imprint_bench.registry import Registry
@@ -130,6 +131,7 @@ def _report(
     made_tables = build(TABLES, tables, rows, command=launch.command)
     made_figures = build(FIGURES, figures, rows, command=launch.command)
     folder = config.paths.reports / config.name
+    remove_unfinished(folder)
     page = write_report(
         folder / launch.subfolder if launch.subfolder else folder,
         name=config.name,

@@ -61,7 +61,7 @@ def predictions(
     Parameters
     ----------
     queries : ndarray of shape (n, l)
-        Embeddings of the test rows, not normalized.
+        Embeddings of the test rows, not normalized; best in float64, which is not copied.
     class_proxies : sequence of ndarray of shape (p_c, l)
         Proxies of every class, before `norm_post`; it is "none" or "l2" here.
     tasks : mapping from name to TaskRows
@@ -76,9 +76,10 @@ def predictions(
     groups = _grouped(set(same.values()))
     found: dict[Setting, list[np.ndarray]] = {setting: [] for setting in same.values()}
     proxies = _Proxies(class_proxies)
-    n_blocks = len(queries) * len(proxies.P) // BLOCK_ENTRIES + 1
-    for rows in np.array_split(np.arange(len(queries)), n_blocks):
-        block = _Block(queries[rows], proxies, tasks, start=int(rows[0]) if len(rows) else 0)
+    n_blocks, start = len(queries) * len(proxies.P) // BLOCK_ENTRIES + 1, 0
+    for rows in np.array_split(queries, n_blocks):
+        block = _Block(rows, proxies, tasks, start=start)
+        start += len(rows)
         for agg, members in groups:
             for setting, predicted in SHARED.get(agg, _plain)(block, members):
                 found[setting].append(predicted)
@@ -126,7 +127,7 @@ class _Block:
     def __init__(
         self, queries: np.ndarray, proxies: _Proxies, tasks: Mapping[str, TaskRows], *, start: int
     ) -> None:
-        self.Q = queries.astype(np.float64)
+        self.Q = queries.astype(np.float64, copy=False)
         self.proxies = proxies
         self.classes = {name: task.classes for name, task in tasks.items()}
         self.rows = {

@@ -5,7 +5,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -65,8 +65,9 @@ def set_aside(root: Path, folder: Path, reason: str) -> Path:
     """Move a damaged entry to the quarantine, say so in the log, and return where it is."""
     aside = root / QUARANTINE / f"{folder.parent.name}-{folder.name}-{uuid4().hex[:8]}"
     with explained(aside):
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        folder.replace(aside)
+        make_folder(aside.parent)
+        with suppress(FileNotFoundError):  # another run has set it aside
+            folder.replace(aside)
     log.warning(
         "embeddings %s/%s: %s; moved to %s, they are computed again.",
         folder.parent.name,

@@ -1,17 +1,19 @@
 """How long a plan takes and how much memory, from short samples of its own work.
 
-One unit of each kind is computed on few random rows, twice: with about 60 and
-with about 120 rows per class. Time and memory at full size follow from how they
-grew in between, as a power of the rows between 1 (linear) and 2 (quadratic).
+One unit of each kind is computed on few random rows per class, then on twice as
+many, until it takes long enough to be measured. Time at full size follows from
+how it grew in the last step, as a power of the rows between 1 (linear) and 2
+(quadratic). After a few seconds of sampling, kinds without a sample take theirs
+from another one with the same generator.
 """
 
 import math
 import time
-import tracemalloc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from imprint_bench.config import Config
 from imprint_bench.core.sampling import rows_of
@@ -21,11 +23,14 @@ from imprint_bench.data.foundation_model import build_foundation_model
 from imprint_bench.params import Source
 from imprint_bench.sweep.bank import compute
 from imprint_bench.sweep.executor import workers
+from imprint_bench.sweep.memory import class_sizes, peak_bytes
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.unit import Unit, units
 
-SAMPLE_ROWS = (60, 120)  # per class
+FIRST_ROWS = 200  # per class
+LONG_ENOUGH = 0.15  # seconds
 SAMPLE_IMAGES = 16
+SAMPLING_SECONDS = 4.0
 WORKER_BYTES = 350 * 2**20  # a process with NumPy, SciPy, scikit-learn, pandas and torch
 BYTES_PER_ROW = 120  # of a result in the store
 
@@ -77,15 +82,12 @@ def estimate(
     """
     n_workers = workers(config.n_jobs)
     by_pair = {(d.fm, d.dataset): d for d in descriptions}
-    samples: dict[tuple, tuple[float, float]] = {}
-    seconds, memory = 0.0, 0.0
+    kinds: dict[tuple, list[Unit]] = {}
     for unit in units(plan, todo, {pair: d.fingerprint for pair, d in by_pair.items()}):
-        description = by_pair[unit.key.fm, unit.key.dataset]
-        kind = (*unit.key[1:4], *unit.key[5:7], description.length, len(unit))
-        if kind not in samples:
-            samples[kind] = _full_size(unit, description)
-        seconds += samples[kind][0]
-        memory = max(memory, samples[kind][1])
+        length = by_pair[unit.key.fm, unit.key.dataset].length
+        kind = (*unit.key[1:4], *unit.key[5:7], length, len(unit))
+        kinds.setdefault(kind, []).append(unit)
+    seconds, memory = _running(list(kinds.values()), by_pair)
     return Estimate(
         embed_seconds=sum(_embedding(config, d) for d in descriptions) / n_workers,
         run_seconds=seconds / n_workers,
@@ -94,6 +96,31 @@ def estimate(
         + BYTES_PER_ROW * float(todo.sum()),
         trials=int(todo.sum()),
     )
+
+
+def _running(
+    kinds: Sequence[Sequence[Unit]], descriptions: Mapping[tuple[str, str], Description]
+) -> tuple[float, float]:
+    """Return the seconds of one process for all units, and the bytes of the largest."""
+
+    def description(kind: Sequence[Unit]) -> Description:
+        return descriptions[kind[0].key.fm, kind[0].key.dataset]
+
+    def n_values(kind: Sequence[Unit]) -> int:
+        d = description(kind)
+        return d.length * (sum(class_sizes(kind[0], d)) + d.n("test"))
+
+    total = memory = 0.0
+    per_value: dict[str, float] = {}  # of a generator: seconds per value of the embeddings
+    until = time.monotonic() + SAMPLING_SECONDS
+    for kind in sorted(kinds, key=n_values, reverse=True):
+        gen = kind[0].key.gen
+        if gen not in per_value:  # its largest kind
+            memory = max(memory, peak_bytes(kind[0], description(kind)))
+        if gen not in per_value or time.monotonic() < until:
+            per_value[gen] = _seconds(kind[0], description(kind)) / n_values(kind)
+        total += len(kind) * per_value[gen] * n_values(kind)
+    return total, memory
 
 
 class _Sample:
@@ -123,34 +150,25 @@ def _thinned(labels: np.ndarray, share: float) -> np.ndarray:
     return labels[np.sort(np.concatenate(kept))]
 
 
-def _full_size(unit: Unit, description: Description) -> tuple[float, float]:
-    """Return seconds and bytes of a unit at full size."""
-    labels = description.labels
-    per_class = len(labels["train"]) / max(len(np.unique(labels["train"])), 1)
-    shares = [min(1.0, rows / per_class) for rows in SAMPLE_ROWS]
-    small, large = (_measured(unit, _Sample(labels, description.length, share)) for share in shares)
-    if shares[1] == 1.0:
-        return large
-    return (
-        _extrapolated(small[0], large[0], shares[1] / shares[0], 1 / shares[1]),
-        _extrapolated(small[1], large[1], shares[1] / shares[0], 1 / shares[1]),
-    )
+def _seconds(unit: Unit, description: Description) -> float:
+    """Return the seconds that a unit takes at full size."""
+    labels, length = description.labels, description.length
+    share = FIRST_ROWS * len(np.unique(labels["train"])) / len(labels["train"])
+    before = 0.0
+    while True:
+        took = _timed(unit, _Sample(labels, length, min(share, 1.0)))
+        if share >= 1.0:
+            return took
+        if before and took > LONG_ENOUGH:
+            return took / share ** min(max(math.log2(took / before), 1.0), 2.0)
+        before, share = took, 2 * share
 
 
-def _measured(unit: Unit, arrays: _Sample) -> tuple[float, float]:
-    tracemalloc.start()
-    try:
+def _timed(unit: Unit, arrays: _Sample) -> float:
+    with threadpool_limits(1):  # as in a worker
         started = time.process_time()
         compute(unit, arrays)
-        return time.process_time() - started, float(tracemalloc.get_traced_memory()[1])
-    finally:
-        tracemalloc.stop()
-
-
-def _extrapolated(small: float, large: float, step: float, rest: float) -> float:
-    """Continue the growth from `small` to `large` over a factor `step` by a factor `rest`."""
-    power = math.log(max(large, 1e-9) / max(small, 1e-9)) / math.log(step) if step > 1 else 1.0
-    return large * rest ** min(max(power, 1.0), 2.0)
+        return max(time.process_time() - started, 1e-6)
 
 
 def _embedding(config: Config, description: Description) -> float:

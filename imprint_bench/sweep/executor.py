@@ -2,13 +2,19 @@
 
 import logging
 import os
+import signal
+import threading
+import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import joblib
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import BrokenProcessPool
 from threadpoolctl import threadpool_limits
 
 from imprint_bench.errors import ImprintError
@@ -16,6 +22,21 @@ from imprint_bench.errors import ImprintError
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
+
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "BLIS_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+    ),
+    "1",
+)
+
+_idle: list[ProcessPoolExecutor] = []  # processes that finished their work: the next call's
 
 
 @dataclass(frozen=True)
@@ -44,11 +65,12 @@ def workers(n_jobs: int) -> int:
 
 def each(
     function: Callable[[Item], Any], items: Sequence[Item], *, n_jobs: int
-) -> Iterator[tuple[Item, Any]]:
+) -> Generator[tuple[Item, Any], None, None]:
     """Yield `(item, function(item))` in the order in which they finish.
 
-    A call that raises gives a `Failure`, and so does one that kills its process
-    when it is run alone; the others go on. Every process has one BLAS thread.
+    A call that raises gives a `Failure`; the others go on. So does a call that
+    kills its process, again when it is run alone after all others. Every process
+    has one BLAS thread. Closing the generator early stops the processes at once.
 
     Parameters
     ----------
@@ -59,49 +81,117 @@ def each(
     n_jobs : int
         Processes; 1 runs in this one, -1 takes one per core.
     """
-    if workers(n_jobs) == 1 or len(items) == 1:
+    if workers(n_jobs) == 1:
         for item in items:
             yield item, _guarded(function, item)
         return
-    waiting = dict(enumerate(items))
-    try:
-        for i, result in _parallel(function, list(waiting.items()), n_jobs=workers(n_jobs)):
-            yield waiting.pop(i), result
-    except TerminatedWorkerError:
-        log.warning("a worker process died; what it had is run again, one at a time.")
-    for i in list(waiting):
-        item = waiting.pop(i)
-        try:
-            result = next(_parallel(function, [(i, item)], n_jobs=2))[1]
-        except TerminatedWorkerError:
-            result = Failure("its process died (out of memory, or a crash in compiled code)")
-        yield item, result
+    lost: list[Item] = []
+    yield from _spread(function, items, workers(n_jobs), lost)
+    if lost:
+        log.warning("%d worker processes died; what they had is run again, alone.", len(lost))
+    for item in lost:
+        lost_again: list[Item] = []
+        yield from _spread(function, [item], 1, lost_again)
+        if lost_again:
+            yield item, Failure("its process died (out of memory, or a crash in compiled code)")
 
 
 def strict(n_jobs: int) -> Callable[[Callable[[Item], Any], Iterable[Item]], Iterator[Any]]:
     """Return an unordered `map` over `n_jobs` processes that raises where a call fails."""
 
     def run(function: Callable[[Item], Any], items: Iterable[Item]) -> Iterator[Any]:
-        for _, result in each(function, list(items), n_jobs=n_jobs):
-            if isinstance(result, Failure):
-                raise result.error or ImprintError(result.reason)
-            yield result
+        with closing(each(function, list(items), n_jobs=n_jobs)) as results:
+            for _, result in results:
+                if isinstance(result, Failure):
+                    raise result.error or ImprintError(result.reason)
+                yield result
 
     return run
 
 
-def _parallel(
-    function: Callable[[Item], Any], numbered: Iterable[tuple[int, Item]], *, n_jobs: int
-) -> Iterator[tuple[int, Any]]:
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel = joblib.Parallel(
-            n_jobs=n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2 * n_jobs"
-        )
-        yield from parallel(joblib.delayed(_numbered)(function, i, item) for i, item in numbered)
+def _spread(
+    function: Callable[[Item], Any], items: Sequence[Item], n_processes: int, lost: list[Item]
+) -> Generator[tuple[Item, Any], None, None]:
+    """Yield items with their results; those whose process died go to `lost`.
+
+    Every process is a pool of its own with one call at a time: when one dies, it
+    is known which call it had, and the others are not disturbed.
+    """
+    left = iter(items)
+    pools: list[ProcessPoolExecutor] = []
+    sent: dict[Future, tuple[int, Item]] = {}
+
+    def send_next(place: int) -> None:
+        for item in left:
+            with _uninterrupted():
+                try:
+                    call = pools[place].submit(_guarded, function, item)
+                except BrokenProcessPool:  # it died while it had nothing to do
+                    pools[place] = _pool()
+                    call = pools[place].submit(_guarded, function, item)
+                sent[call] = place, item
+            return
+
+    try:
+        for place in range(min(n_processes, len(items))):
+            pools.append(_idle.pop() if _idle else _pool())
+            send_next(place)
+        while sent:
+            for call in wait(sent, return_when=FIRST_COMPLETED).done:
+                place, item = sent.pop(call)
+                try:
+                    result = call.result()
+                except BrokenProcessPool:
+                    lost.append(item)
+                    pools[place] = _pool()
+                    send_next(place)
+                    continue
+                send_next(place)  # first, so that it computes while the result is written
+                yield item, result
+        _idle.extend(pools)
+        pools.clear()
+    finally:
+        _wait_for_start(sent)
+        for pool in pools:  # interrupted, or nobody wants the rest
+            pool.shutdown(kill_workers=True)
 
 
-def _numbered(function: Callable[[Item], Any], i: int, item: Item) -> tuple[int, Any]:
-    return i, _guarded(function, item)
+def _wait_for_start(calls: Iterable[Future]) -> None:
+    """Wait until calls have begun: loky's own thread fails if it is stopped just before."""
+    for _ in range(1000):
+        if all(call.running() or call.done() for call in calls):
+            return
+        time.sleep(0.001)
+
+
+def _pool() -> ProcessPoolExecutor:
+    """Return a pool of one process, which starts with its first call."""
+    return ProcessPoolExecutor(1, initializer=_begin, initargs=(os.getpid(),), env=ONE_THREAD)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Keep Ctrl-C waiting for the block, and for ever in processes that start in it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(parent: int) -> None:
+    """Set a worker up: Ctrl-C is its parent's to answer, and it does not outlive its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)  # at once, whatever it computes: nobody waits for it
 
 
 def _guarded(function: Callable[[Item], Any], item: Item) -> Any:

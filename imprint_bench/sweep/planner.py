@@ -86,6 +86,7 @@ class _Planner:
         }
         self.labels[place], self.tasks[place] = labels, tasks
         cache: dict[tuple, _Uses] = {}
+        seen: set[Group] = set()
         for group in self._groups(material, labels):
             params, generator = dict(group.gen_params), GENERATORS[group.gen]
             sizes = {
@@ -96,11 +97,16 @@ class _Planner:
             if key not in cache:
                 cache[key] = self._uses(group.norm_pre, tasks, sizes)
             uses = cache[key]
+            n_trials = len(uses.indices) + uses.dropped.total()
             if group.n_shot is not None and params.get("k", 0) > group.n_shot:
                 where = f"gen={group.gen} k={params['k']} n_shot={group.n_shot}"
-                self.dropped["k is larger than n_shot", where] += len(uses.indices)
-                continue
-            self._add_trials(group, uses, material.fingerprint)
+                self.dropped["k is larger than n_shot", where] += n_trials
+            elif group in seen:  # weight_decay: [fm, 1e-4], and the FM has 1e-4
+                where = f"gen={group.gen} " + " ".join(f"{n}={v}" for n, v in params.items())
+                self.dropped["another combination comes to the same", where] += n_trials
+            else:
+                seen.add(group)
+                self._add_trials(group, uses, material.fingerprint)
 
     def _groups(self, material: Description, labels: MappedLabels) -> Iterator[Group]:
         config = self.config

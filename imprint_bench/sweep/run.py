@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from imprint_bench.config import Config
 from imprint_bench.data.embeddings import Description, Embeddings, create, describe, find
+from imprint_bench.durable import remove_unfinished
 from imprint_bench.params import Source
 from imprint_bench.sweep.bank import Row, compute
 from imprint_bench.sweep.executor import Failure, each, strict
@@ -65,6 +67,7 @@ def described(config: Config) -> list[Description]:
 
 def embed(config: Config, descriptions: Sequence[Description]) -> dict[Pair, Embeddings]:
     """Return the embeddings of every pair, from the cache or computed now."""
+    remove_unfinished(config.paths.embeddings)
     made = {}
     for (fm, dataset), description in zip(pairs(config), descriptions, strict=True):
         made[fm.name, dataset.name] = _embedded(config, fm, dataset, description)
@@ -106,21 +109,23 @@ def run(config: Config, plan: Plan, embeddings: Mapping[Pair, Embeddings], store
         If the store cannot be written; what was written before is whole.
     """
     started = time.monotonic()
-    store.check_writable()
-    store.clean(now=time.time())
     todo = pending(config, plan, store)
     fingerprints = {pair: e.fingerprint for pair, e in embeddings.items()}
     work = [
         (unit, embeddings[unit.key.fm, unit.key.dataset])
         for unit in units(plan, todo, fingerprints)
     ]
+    store.prepare(n_rows=int(todo.sum()), n_parts=len(work))
     outcome = Outcome(found=len(plan) - int(todo.sum()))
     log.info(
         "%d trials: %d in the store, %d to compute in %d units of work.",
         len(plan), outcome.found, int(todo.sum()), len(work),
     )  # fmt: skip
-    with _bar(total=int(todo.sum()), unit="trial", desc="run") as bar:
-        for (unit, _), result in each(_compute, work, n_jobs=config.n_jobs):
+    with (
+        _bar(total=int(todo.sum()), unit="trial", desc="run") as bar,
+        closing(each(_compute, work, n_jobs=config.n_jobs)) as results,
+    ):
+        for (unit, _), result in results:
             if isinstance(result, Failure):
                 outcome.failed.append(f"{_name(unit)}: {result.reason}")
                 log.debug("%s\n%s", outcome.failed[-1], result.trace)

@@ -67,7 +67,7 @@ class UnitData:
             chosen = n_shot_rows(rows_of(y, c), n_shot=key.n_shot, seed=seed, names=names)
             self.rows[c] = normalize(X[chosen])
         kept = np.flatnonzero(np.isin(y_test, self.classes))
-        self.queries = arrays.X("test")[kept]
+        self.queries = arrays.X("test")[kept].astype(np.float64)
         self.y_test = y_test[kept]
 
     def task_rows(self, task: Task, classes: Sequence[int]) -> TaskRows:

@@ -1,0 +1,425 @@
+"""A sweep gives the same rows whole, in pieces, interrupted, damaged and side by side."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from imprint_bench.config import read
+from imprint_bench.core.generator import GENERATORS, for_each_class
+from imprint_bench.durable import temporary_beside, write_bytes
+from imprint_bench.errors import RunFailed, StoreError
+from imprint_bench.study import Launch, carry_out
+from imprint_bench.sweep import run as running
+from imprint_bench.sweep.planner import make_plan
+from imprint_bench.sweep.run import described, embed, run, store_of
+from imprint_bench.sweep.store import Store
+
+SMALL = {
+    "gen": {
+        "mean": {},
+        "kmeans": {"k": [1, 5]},
+        "fps": {"k": [5]},
+        "least_squares": {"weight_decay": [0.1]},
+    },
+    "agg": {"max": {}, "mnn": {"m": [3], "metric": ["euclidean"], "weighting": ["distance"]}},
+    "task": {"all": {"classes": "all"}, "odd": {"classes": [9, 7, 5, 3, 1]}},
+    "n_shot": [20, "all"],
+    "seeds": [0, 1],
+    "norm": {"pre": ["none", "l2"], "post": ["none", "quantile"], "inf": ["l2"]},
+}
+COMMAND = [
+    "gen=[mean,kmeans,kmedoids,fps]", "gen.kmeans.k=[1,5]", "gen.kmedoids.k=[5]", "gen.fps.k=[5]",
+    "task=[all,short]", "n_shot=[20,all]", "seeds=[0,1]", "norm.post=[none,l2]",
+]  # fmt: skip
+TRIALS = 320  # of SMALL
+KILLS = 50
+TIMINGS = ["gen_seconds", "timed_together"]
+LAUNCH = Launch(command="python -m imprint_bench", configuration="name: test\n")
+
+# Runs the sweep once undisturbed, then in copies of this process that are killed again and again.
+KILLING = """
+import json, os, random, signal, sys, time
+from pathlib import Path
+from imprint_bench.config import read
+from imprint_bench.sweep.planner import make_plan
+from imprint_bench.sweep.run import described, embed, run, store_of
+
+def sweep(folder):
+    places = {name: str(folder / name) for name in ("embeddings", "rows", "reports")}
+    config = read(raw | {"paths": {"data": "unused", "results": str(folder)} | places})
+    descriptions = described(config)
+    plan = make_plan(config, descriptions)
+    run(config, plan, embed(config, descriptions), store_of(config))
+
+def started(folder):
+    pid = os.fork()
+    if pid:
+        return pid
+    sweep(folder)
+    os._exit(0)
+
+root, raw, kills = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
+sweep(root / "0")  # the first time in a process takes longer
+began = time.monotonic()
+sweep(root / "1")
+seconds = time.monotonic() - began
+moments, left, folder = random.Random(7), [], 2
+while kills:
+    pid = started(root / str(folder))
+    time.sleep(moments.uniform(0, 0.4 * seconds))
+    os.kill(pid, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    kills -= code == -signal.SIGKILL
+    left.append(len(list((root / str(folder)).rglob(".tmp-*"))))
+    folder += code == 0
+    assert code in (0, -signal.SIGKILL)
+assert os.waitpid(started(root / str(folder)), 0)[1] == 0
+print(json.dumps(left))
+"""
+
+
+def at(folder, raw, **groups):
+    """Return the configuration of a sweep with its results in `folder`."""
+    places = {name: str(folder / name) for name in ("embeddings", "rows", "reports")}
+    return read(raw | {"paths": {"data": "unused", "results": str(folder)} | places} | groups)
+
+
+def sweep(config):
+    """Run a sweep and return its outcome."""
+    descriptions = described(config)
+    plan = make_plan(config, descriptions)
+    return run(config, plan, embed(config, descriptions), store_of(config))
+
+
+def stored(folder):
+    """Return the rows below `folder` in the order of their ids, without what was timed."""
+    rows = Store(folder / "rows", folder / "quarantine").read()
+    rows = rows.sort_values("trial_id", ignore_index=True).sort_index(axis=1)
+    return rows.drop(columns=TIMINGS)
+
+
+def dead_name(name):
+    """Return the name of a temporary file of a process that is gone."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    return temporary_beside(Path(name)).name.replace(f"-{os.getpid()}-", f"-{gone.pid}-")
+
+
+def parts(folder):
+    return sorted((folder / "rows").iterdir())
+
+
+def n_written(folder):
+    """Return the number of rows on the disk, counting a trial as often as it was written."""
+    return sum(len(pd.read_parquet(path)) for path in parts(folder))
+
+
+def assert_same(folder, undisturbed):
+    rows = stored(folder)
+    assert rows["trial_id"].is_unique
+    pd.testing.assert_frame_equal(rows, stored(undisturbed), check_exact=True)
+    assert list(folder.rglob(".tmp-*")) == []
+
+
+@pytest.fixture
+def raw(plain):
+    """Return the configuration of a small sweep, as YAML gives it."""
+    return plain | SMALL
+
+
+@pytest.fixture(scope="module")
+def made_once():
+    """Return a mapping for what the tests of this file share."""
+    return {}
+
+
+@pytest.fixture
+def undisturbed(raw, made_once, tmp_path_factory):
+    """Return the results of the small sweep, made at once by one process: not to be changed."""
+    if "folder" not in made_once:
+        folder = tmp_path_factory.mktemp("undisturbed")
+        outcome = sweep(at(folder, raw))
+        assert outcome.computed == len(stored(folder)) == TRIALS
+        assert outcome.found == 0
+        made_once["folder"] = folder
+    return made_once["folder"]
+
+
+@pytest.fixture
+def copied(undisturbed, tmp_path):
+    """Return a copy of the undisturbed results, to be damaged."""
+    return Path(shutil.copytree(undisturbed, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("n_jobs", [2, 4])
+def test_any_number_of_workers_gives_the_same_bits(raw, undisturbed, tmp_path, n_jobs):
+    assert sweep(at(tmp_path, raw, n_jobs=n_jobs)).computed == TRIALS
+    assert_same(tmp_path, undisturbed)
+
+
+def test_the_order_of_the_plan_does_not_matter(raw, undisturbed, tmp_path, monkeypatch):
+    units = running.units
+    monkeypatch.setattr(running, "units", lambda *args: units(*args)[::-1])
+    turned = {
+        "gen": {name: SMALL["gen"][name] for name in ("fps", "least_squares", "kmeans", "mean")},
+        "task": dict(reversed(SMALL["task"].items())),
+        "n_shot": ["all", 20],
+        "seeds": [1, 0],
+        "norm": {"pre": ["l2", "none"], "post": ["quantile", "none"], "inf": ["l2"]},
+    }
+    sweep(at(tmp_path, raw, **turned))
+    assert_same(tmp_path, undisturbed)
+
+
+def test_a_sweep_in_three_pieces_equals_the_whole(raw, undisturbed, tmp_path):
+    for names in (["fps"], ["least_squares", "kmeans"], ["mean"]):
+        sweep(at(tmp_path, raw, gen={name: SMALL["gen"][name] for name in names}))
+    assert_same(tmp_path, undisturbed)
+    assert sweep(at(tmp_path, raw)).computed == 0
+
+
+def test_overlapping_sweeps_compute_no_trial_twice(raw, undisturbed, tmp_path):
+    few = {"gen": {"kmeans": {"k": 5}, "mean": {}}, "agg": {"max": {}}, "n_shot": ["all"]}
+    first = sweep(at(tmp_path, raw, **few))
+    second = sweep(at(tmp_path, raw))
+    assert first.computed == second.found > 0
+    assert second.computed == TRIALS - first.computed
+    assert n_written(tmp_path) == TRIALS
+    assert_same(tmp_path, undisturbed)
+
+
+def cut_in_half(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 8
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [cut_in_half, emptied, flipped])
+def test_a_damaged_part_is_set_aside_and_computed_again(raw, undisturbed, copied, caplog, harm):
+    damaged = parts(copied)[3]
+    lost = len(pd.read_parquet(damaged))
+    harm(damaged)
+    outcome = sweep(at(copied, raw))
+    assert (outcome.computed, outcome.found) == (lost, TRIALS - lost)
+    assert_same(copied, undisturbed)
+    assert [path.name for path in (copied / "quarantine").iterdir()] == [damaged.name]
+    assert [message for message in caplog.messages if message.startswith(f"{damaged}: ")]
+
+
+def test_a_foreign_file_is_set_aside_and_nothing_computed(raw, undisturbed, copied, caplog):
+    foreign = copied / "rows" / "part-x.parquet"
+    foreign.write_text("these are no rows")
+    assert sweep(at(copied, raw)).computed == 0
+    assert_same(copied, undisturbed)
+    assert (copied / "quarantine" / "part-x.parquet").read_text() == "these are no rows"
+    assert f"{foreign}: no part of the store" in caplog.text
+
+
+def test_overwriting_computes_all_again_and_its_rows_count(raw, undisturbed, copied):
+    wrong = Store(undisturbed / "rows", undisturbed / "quarantine").read()[:5]
+    wrong = wrong.assign(accuracy=-1.0)[["trial_id", "status", "accuracy"]].to_dict("records")
+    store_of(at(copied, raw)).write(wrong)
+    assert (stored(copied)["accuracy"] == -1).sum() == 5
+    outcome = sweep(at(copied, raw, mode="overwrite"))
+    assert (outcome.computed, outcome.found) == (TRIALS, 0)
+    assert n_written(copied) == 2 * TRIALS + 5
+    assert_same(copied, undisturbed)
+
+
+@pytest.mark.parametrize("error", [StoreError, KeyboardInterrupt])
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_stop_keeps_what_was_written(raw, undisturbed, tmp_path, monkeypatch, error, n_jobs):
+    write = Store.write
+
+    def stopped(store, rows):
+        if len(parts(tmp_path)) == 3:
+            raise error
+        return write(store, rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "write", stopped)
+        with pytest.raises(error):
+            sweep(at(tmp_path, raw, n_jobs=n_jobs))
+    kept = n_written(tmp_path)
+    outcome = sweep(at(tmp_path, raw))
+    assert (outcome.computed, outcome.found) == (TRIALS - kept, kept)
+    assert_same(tmp_path, undisturbed)
+
+
+def test_a_place_that_cannot_be_written_is_named_before_any_trial(raw, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "compute", None)
+    (tmp_path / "rows").write_text("not a folder")
+    with pytest.raises(StoreError, match="rows: a file stands where a folder is needed"):
+        sweep(at(tmp_path, raw))
+
+
+@pytest.fixture
+def moody():
+    """Register a generator that fails on 20 rows of a class."""
+
+    @for_each_class("moody")
+    def first_row(X):
+        if len(X) == 20:
+            raise ValueError("twenty rows are not to my taste")
+        return X[:1]
+
+    yield
+    del GENERATORS._entries["moody"]
+
+
+def test_a_failing_generator_costs_its_units_and_the_exit_code(raw, tmp_path, moody):
+    gens = {"mean": {}, "moody": {}}
+    config = at(tmp_path, raw, gen=gens, stages=["run", "report"])
+    with pytest.raises(RunFailed, match="4 units of work failed; ") as caught:
+        carry_out(config, LAUNCH)
+    assert caught.value.exit_code == 1
+    page = (config.paths.reports / "test" / "index.html").read_text()
+    for text in (str(caught.value), page):
+        assert "moody on digits/pixels (norm_pre l2, 20 shots, seed 1, " in text
+        assert "twenty rows are not to my taste" in text
+
+    rows = stored(tmp_path)
+    counts = rows["gen"].value_counts()
+    assert counts["mean"] == 2 * counts["moody"]
+    assert set(rows.loc[rows["gen"] == "moody", "n_shot"].isna()) == {True}
+    outcome = sweep(config)
+    assert outcome.computed == 0
+    assert len(outcome.failed) == 4
+
+
+def test_stages_run_one_by_one(raw, undisturbed, tmp_path):
+    carry_out(at(tmp_path, raw, stages=["plan"]), LAUNCH)
+    assert list(tmp_path.iterdir()) == []
+    carry_out(at(tmp_path, raw, stages=["embed"]), LAUNCH)
+    assert [path.name for path in tmp_path.iterdir()] == ["embeddings"]
+    carry_out(at(tmp_path, raw, stages=["run"]), LAUNCH)
+    assert not (tmp_path / "reports").exists()
+    assert_same(tmp_path, undisturbed)
+    before = parts(tmp_path)
+    left = tmp_path / "reports" / "test" / "figures" / dead_name("rank.svg")
+    write_bytes(left, b"half a figure")
+    carry_out(at(tmp_path, raw, stages=["report"]), LAUNCH)
+    assert not left.exists()
+    assert (tmp_path / "reports" / "test" / "index.html").is_file()
+    assert parts(tmp_path) == before
+
+
+def test_fifty_kills_at_random_moments_change_no_row(raw, undisturbed, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", KILLING, str(tmp_path), json.dumps(raw), str(KILLS)],
+        capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    unfinished = json.loads(done.stdout)
+    assert len(unfinished) >= KILLS
+    assert any(unfinished)  # some kill hit while a file was being written
+    for folder in tmp_path.iterdir():
+        assert_same(folder, undisturbed)
+        assert n_written(folder) == TRIALS
+        assert not (folder / "quarantine").exists()
+
+
+@pytest.fixture(scope="module")
+def start():
+    """Return a function that starts the command with its results in a folder."""
+    started = []
+
+    def start(folder, *overrides):
+        command = [sys.executable, "-m", "imprint_bench", *COMMAND, f"paths.results={folder}"]
+        process = subprocess.Popen(
+            [*command, *overrides], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as in a terminal
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def ends(process):
+    """Wait for a process and return its exit code and what it said on standard error."""
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+@pytest.fixture
+def commanded(start, made_once, tmp_path_factory):
+    """Return the results of the command, undisturbed."""
+    if "commanded" not in made_once:
+        made_once["commanded"] = tmp_path_factory.mktemp("commanded")
+        assert ends(start(made_once["commanded"], "n_jobs=1", "stages=[run]")) == (0, "")
+    return made_once["commanded"]
+
+
+def processes():
+    """Return the running processes as {process: its parent}."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state not in "ZX":
+            found[int(stat.parent.name)] = int(parent)
+    return found
+
+
+def wait_until(happened):
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl_c", "kill"])
+def test_a_stopped_command_leaves_no_process_and_goes_on_later(start, commanded, tmp_path, how):
+    process = start(tmp_path, "n_jobs=2", "stages=[run]")
+    wait_until(lambda: list(tmp_path.glob("rows/part-*")))
+    workers = {pid for pid, parent in processes().items() if parent == process.pid}
+    assert len(workers) >= 2
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)  # to all, as a terminal does
+        code, said = ends(process)
+        assert code == 130
+        assert said == "interrupted; what was finished is stored, run again to go on.\n"
+    else:
+        os.kill(process.pid, how)
+        assert ends(process)[0] == -how
+    wait_until(lambda: not workers & set(processes()))
+
+    kept = n_written(tmp_path)
+    assert 0 < kept < len(stored(commanded))
+    assert ends(start(tmp_path, "n_jobs=2", "stages=[run]")) == (0, "")
+    assert n_written(tmp_path) == len(stored(commanded))
+    assert_same(tmp_path, commanded)
+
+
+def test_two_commands_side_by_side_lose_and_double_nothing(start, commanded, tmp_path):
+    both = [
+        start(tmp_path, "n_jobs=1"),
+        start(tmp_path, "n_jobs=1", "seeds=[1,0]", "task=[short,all]"),
+    ]
+    assert [ends(process) for process in both] == [(0, ""), (0, "")]
+    assert_same(tmp_path, commanded)
+    assert not (tmp_path / "quarantine").exists()

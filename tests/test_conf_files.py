@@ -1,0 +1,138 @@
+"""The YAML files fit the functions: whoever adds one to a registry adds the other."""
+
+import pytest
+import yaml
+
+from imprint_bench.analysis.build import check_requests
+from imprint_bench.analysis.figures import FIGURES
+from imprint_bench.analysis.tables import TABLES
+from imprint_bench.command_line import choices, conf_folder, parse
+from imprint_bench.composing import compose
+from imprint_bench.config import Config, read
+from imprint_bench.core.aggregation import AGGREGATIONS
+from imprint_bench.core.generator import GENERATORS
+from imprint_bench.core.normalization import PROXY_NORMALIZATIONS, ROW_NORMALIZATIONS
+from imprint_bench.data.dataset import DATASETS
+from imprint_bench.data.foundation_model import FOUNDATION_MODELS
+from imprint_bench.data.tasks import MAPPINGS
+from imprint_bench.errors import DataError
+from imprint_bench.params import settable
+from imprint_bench.sweep.planner import make_plan
+from imprint_bench.sweep.run import described
+
+CONF = conf_folder()
+FUNCTIONS = {
+    "gen": {name: generator.function for name, generator in GENERATORS.items()},
+    "agg": {name: aggregation.function for name, aggregation in AGGREGATIONS.items()},
+    "fm": dict(FOUNDATION_MODELS),
+    "dataset": dict(DATASETS),
+    "mapping": dict(MAPPINGS),
+    "table": dict(TABLES),
+    "figure": dict(FIGURES),
+}
+# Parameters that a YAML file leaves out: the report's own keys give alpha and allow_incomplete,
+# and which rows are in view is for the sweep to say.
+GIVEN_ELSEWHERE = {"table": {"alpha", "allow_incomplete"}, "figure": {"alpha", "allow_incomplete"}}
+# Their one parameter has no default that would fit anybody.
+TO_BE_FILLED_IN = {("mapping", "rename")}
+
+
+def composed(*overrides: str) -> Config:
+    return read(compose(parse(overrides))[0].raw)
+
+
+def entries(group: str) -> list[tuple[str, str, dict]]:
+    """Return (file, kind, parameters) for every YAML file of a group."""
+    found = []
+    for path in sorted((CONF / group).glob("*.yaml")):
+        ((name, value),) = yaml.safe_load(path.read_text()).items()
+        kind, params = name, value or {}
+        if name not in FUNCTIONS[group]:
+            ((kind, params),) = params.items()
+        found.append((path.stem, kind, params or {}))
+    return found
+
+
+@pytest.mark.parametrize("group", FUNCTIONS)
+def test_every_registered_function_has_a_yaml_file(group):
+    assert {kind for _, kind, _ in entries(group)} == set(FUNCTIONS[group])
+
+
+@pytest.mark.parametrize("group", FUNCTIONS)
+def test_a_yaml_file_is_called_like_what_it_defines(group):
+    for path in sorted((CONF / group).glob("*.yaml")):
+        assert list(yaml.safe_load(path.read_text())) == [path.stem]
+
+
+@pytest.mark.parametrize(
+    ("group", "file", "kind", "params"),
+    [(group, *entry) for group in FUNCTIONS for entry in entries(group)],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_yaml_file_has_every_parameter_so_that_an_override_needs_no_plus(
+    group, file, kind, params
+):
+    wanted = set(settable(FUNCTIONS[group][kind])) - GIVEN_ELSEWHERE.get(group, set())
+    assert set(params) == wanted
+
+
+def test_every_file_says_what_it_is_unless_its_name_does():
+    for group in ("fm", "dataset", "sweep"):
+        for path in sorted((CONF / group).rglob("*.yaml")):
+            text = path.read_text().removeprefix("# @package _global_\n")
+            assert text.startswith("# "), path
+
+
+@pytest.mark.parametrize("group", ["fm", "dataset", "mapping", "task", "gen", "agg"])
+def test_every_choice_composes_and_is_read(group):
+    names = [name for name in choices([CONF], group) if (group, name) not in TO_BE_FILLED_IN]
+    config = composed(f"{group}=[{','.join(names)}]")
+    read_names = {
+        "fm": [source.name for source in config.fms],
+        "dataset": [source.name for source in config.datasets],
+        "mapping": [source.name for source in config.mappings],
+        "task": list(config.tasks),
+        "gen": [method.name for method in config.gens],
+        "agg": [method.name for method in config.aggs],
+    }
+    assert read_names[group] == names
+
+
+@pytest.mark.parametrize(("group", "registry"), [("table", TABLES), ("figure", FIGURES)])
+def test_every_table_and_figure_composes_and_is_known(group, registry):
+    names = choices([CONF], group)
+    requests = getattr(composed(f"{group}=[{','.join(names)}]"), f"{group}s")
+    assert list(requests) == names
+    check_requests(registry, requests)
+
+
+@pytest.mark.parametrize("name", choices([CONF], "norm"))
+def test_every_choice_of_norms_composes(name):
+    assert composed(f"norm={name}").norms.pre
+
+
+def test_the_norms_of_the_paper_are_nine_triples():
+    norms = composed("norm=nine").norms
+    triples = {(a, b, c) for a in norms.pre for b in norms.post for c in norms.inf}
+    kept = {(a, b, c) for a, b, c in triples if a == "none" or c == a}
+    assert len(kept) == 9
+    assert set(norms.post) == set(PROXY_NORMALIZATIONS)
+    assert set(norms.pre) == set(norms.inf) == set(ROW_NORMALIZATIONS)
+
+
+@pytest.mark.parametrize("sweep", choices([CONF], "sweep"))
+def test_every_sweep_composes_and_makes_a_plan(sweep, request, tmp_path):
+    arguments = [f"+sweep={sweep}", f"paths.results={tmp_path}"]
+    config = composed(*arguments)
+    assert config.name == sweep
+    try:
+        descriptions = described(config)
+    except DataError:  # it needs data that do not come with scikit-learn
+        data = request.getfixturevalue("shared_data")
+        config = composed(*arguments, f"paths.data={data}")
+        descriptions = described(config)
+    plan = make_plan(config, descriptions)
+
+    assert len(plan) > 0
+    assert len(set(plan.ids.tolist())) == len(plan)
+    assert list(tmp_path.iterdir()) == []
