@@ -15,12 +15,12 @@ import pandas as pd
 from imprint_bench import __version__
 from imprint_bench.analysis.build import Refusal, build, check_requests
 from imprint_bench.analysis.figures import FIGURES
-from imprint_bench.analysis.frames import rows_of_plan
+from imprint_bench.analysis.frames import rows_of_plan, select
 from imprint_bench.analysis.rendering import to_text
 from imprint_bench.analysis.tables import TABLES
 from imprint_bench.config import Config
 from imprint_bench.durable import remove_unfinished
-from imprint_bench.errors import RunFailed
+from imprint_bench.errors import ConfigError, RunFailed
 from imprint_bench.params import takes
 from imprint_bench.registry import Registry
 from imprint_bench.report import write_report
@@ -59,6 +59,7 @@ def carry_out(config: Config, launch: Launch) -> None:
     rehearse(config)
     descriptions = described(config)
     plan = make_plan(config, descriptions)
+    _check_views(plan, table=tables, figure=figures)
     store = store_of(config)
     if "plan" in config.stages:
         _log_plan(config, plan)
@@ -100,6 +101,17 @@ def _requests(config: Config) -> tuple[Requests, Requests]:
         return made
 
     return filled(TABLES, config.tables), filled(FIGURES, config.figures)
+
+
+def _check_views(plan: Plan, **requests: Requests) -> None:
+    """Refuse, before anything runs, a table or figure of rows that the plan does not have."""
+    for noun, of_noun in requests.items():
+        for name, params in of_noun.items():
+            if params.get("where"):
+                try:
+                    select(plan.frame(), params["where"])
+                except ConfigError as error:
+                    raise ConfigError(f"{noun}.{name}.{error}") from error
 
 
 def _log_plan(config: Config, plan: Plan) -> None:

@@ -258,9 +258,7 @@ def test_a_default_that_is_spelled_out_is_the_same_trial(config):
 
 def test_the_order_of_a_tasks_classes_is_part_of_the_trial(config):
     up, down = ([1, 3, 5], [5, 3, 1])
-    assert not ids(config, task={"t": {"classes": up}}) & ids(
-        config, task={"t": {"classes": down}}
-    )
+    assert not ids(config, task={"t": {"classes": up}}) & ids(config, task={"t": {"classes": down}})
 
 
 def test_data_that_changed_are_other_trials(config):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -66,6 +67,11 @@ def started(folder):
     sweep(folder)
     os._exit(0)
 
+def slow_fsync(handle, fsync=os.fsync):
+    time.sleep(0.01)
+    fsync(handle)
+
+os.fsync = slow_fsync  # as on a slow disk, so that kills hit while files are written
 root, raw, kills = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
 sweep(root / "0")  # the first time in a process takes longer
 began = time.monotonic()
@@ -328,6 +334,7 @@ def test_fifty_kills_at_random_moments_change_no_row(raw, undisturbed, tmp_path)
     assert done.returncode == 0, done.stderr
     unfinished = json.loads(done.stdout)
     assert len(unfinished) >= KILLS
+    print("UNF", sum(unfinished), len(list(tmp_path.iterdir())))
     assert any(unfinished)  # some kill hit while a file was being written
     for folder in tmp_path.iterdir():
         assert_same(folder, undisturbed)
@@ -336,30 +343,38 @@ def test_fifty_kills_at_random_moments_change_no_row(raw, undisturbed, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def start():
-    """Return a function that starts the command with its results in a folder."""
+def start(tmp_path_factory):
+    """Return a function that starts the command with its results in a folder.
+
+    What it says on standard error is collected in `said` of what is returned.
+    """
     started = []
 
     def start(folder, *overrides):
         command = [sys.executable, "-m", "imprint_bench", *COMMAND, f"paths.results={folder}"]
-        process = subprocess.Popen(
-            [*command, *overrides], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as in a terminal
-        )  # fmt: skip
+        said = tmp_path_factory.mktemp("said") / "stderr"
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
+        with said.open("w") as file:
+            process = subprocess.Popen(
+                [*command, *overrides],
+                stdout=subprocess.DEVNULL, stderr=file, start_new_session=True,
+            )  # fmt: skip
+        signal.signal(signal.SIGINT, before)
+        process.said = said
         started.append(process)
         return process
 
     yield start
     for process in started:
-        process.kill()
-        process.communicate()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def ends(process):
     """Wait for a process and return its exit code and what it said on standard error."""
-    _, said = process.communicate(timeout=120)
-    return process.returncode, said
+    process.wait(timeout=120)
+    return process.returncode, process.said.read_text()
 
 
 @pytest.fixture
