@@ -27,6 +27,7 @@ from imprint_bench.data.foundation_model import FOUNDATION_MODELS
 from imprint_bench.data.tasks import MAPPINGS
 from imprint_bench.errors import ConfigError
 from imprint_bench.params import AtLeast, Source, check_params, expand, with_defaults
+from imprint_bench.plugins import load
 from imprint_bench.registry import Registry
 
 # `weight_decay: [fm]` means the one that the foundation model was trained with.
@@ -37,7 +38,7 @@ Mode = Literal["missing", "overwrite"]
 SEED = Annotated[int, AtLeast(0)]
 KEYS = (
     *("name", "fm", "dataset", "mapping", "task", "n_shot", "seeds", "norm", "gen", "agg"),
-    *("stages", "mode", "n_jobs", "embed", "report", "table", "figure", "paths"),
+    *("imports", "stages", "mode", "n_jobs", "embed", "report", "table", "figure", "paths"),
 )
 MAX_SEED = 2**32 - 1  # the largest that scikit-learn takes
 
@@ -121,6 +122,7 @@ def read(raw: Mapping[str, Any]) -> Config:
     Tables and figures are checked by the report, which knows their functions.
     """
     check_keys(raw, KEYS, at="")
+    load(_imports(raw))
     embed = section(raw, "embed", {"force": bool, "verify": bool})
     report = section(raw, "report", {"alpha": float, "allow_incomplete": bool})
     if not 0 < report["alpha"] < 1:
@@ -155,6 +157,10 @@ def read(raw: Mapping[str, Any]) -> Config:
         figures=named(raw, "figure"),
         paths=_paths(raw),
     )
+
+
+def _imports(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    return values_of(raw, "imports", str) if raw.get("imports", []) != [] else ()
 
 
 def _sources(

@@ -18,6 +18,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 from threadpoolctl import threadpool_limits
 
 from imprint_bench.errors import ImprintError
+from imprint_bench.plugins import load, loaded
 
 log = logging.getLogger(__name__)
 
@@ -125,10 +126,10 @@ def _spread(
         for item in left:
             with _uninterrupted():
                 try:
-                    call = pools[place].submit(_guarded, function, item)
+                    call = pools[place].submit(_guarded, function, item, loaded())
                 except BrokenProcessPool:  # it died while it had nothing to do
                     pools[place] = _pool()
-                    call = pools[place].submit(_guarded, function, item)
+                    call = pools[place].submit(_guarded, function, item, loaded())
                 sent[call] = place, item
             return
 
@@ -194,9 +195,10 @@ def _end_with(parent: int) -> None:
     os._exit(1)  # at once, whatever it computes: nobody waits for it
 
 
-def _guarded(function: Callable[[Item], Any], item: Item) -> Any:
+def _guarded(function: Callable[[Item], Any], item: Item, modules: Sequence[str] = ()) -> Any:
     """Call `function` with one BLAS thread; give a Failure instead of raising."""
     try:
+        load(modules)  # what the user's modules registered in the parent is needed here too
         with threadpool_limits(1):
             return function(item)
     except ImprintError as error:
