@@ -15,7 +15,7 @@ EXPECTED = {
 }
 
 
-def test_mobilenet_on_mnist_reaches_the_known_accuracies(shared_data, tmp_path):
+def test_mobilenet_on_mnist_reaches_the_known_accuracies(shared_data, litert_network, tmp_path):
     overrides = [
         "+sweep=mnist_mobilenet", "fm=[mobilenet_v1_025]", "task=[all]",
         "gen=[mean,kmeans,least_squares]", "gen.kmeans.k=[20]", "norm.post=[none,l2]",

@@ -1,6 +1,3 @@
-import importlib
-import os
-
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -13,17 +10,6 @@ from imprint_bench.core.generators.kmedoids import (
     kmedoids_many_k,
 )
 from imprint_bench.errors import ConfigError
-
-
-def needed(name: str, command: str) -> None:
-    """Skip if an optional package cannot be imported; in CI that is a failure."""
-    try:
-        importlib.import_module(name)
-    except (ImportError, ValueError) as error:  # ValueError: built against another numpy
-        message = f"needs {name} ({error}): {command}"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
 
 
 def as_rows(proxies: np.ndarray) -> list[list[float]]:
@@ -85,14 +71,14 @@ def test_all_k_share_one_matrix_of_distances(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")  # those of scikit-learn-extra are not ours to mend
-def test_medoids_are_those_of_scikit_learn_extra(digits):
+def test_medoids_are_those_of_scikit_learn_extra(digits, needed):
     needed("sklearn_extra.cluster", BUILD_SKLEARN_EXTRA)
     for k in (1, 2, 5, 20):
         theirs = kmedoids(digits, k=k, backend="sklearn_extra")
         assert as_rows(kmedoids(digits, k=k)) == as_rows(theirs)
 
 
-def test_fasterpam_is_repeatable_and_no_worse_than_the_alternation(digits):
+def test_fasterpam_is_repeatable_and_no_worse_than_the_alternation(digits, needed):
     needed("kmedoids", "pip install kmedoids")
 
     def cost(proxies):
@@ -104,7 +90,7 @@ def test_fasterpam_is_repeatable_and_no_worse_than_the_alternation(digits):
         assert cost(found) <= cost(kmedoids(digits, k=k)) + 1e-9
 
 
-def test_fasterpam_finds_the_best_pair_of_medoids():
+def test_fasterpam_finds_the_best_pair_of_medoids(needed):
     needed("kmedoids", "pip install kmedoids")
     X = np.random.default_rng(3).normal(size=(25, 2))
     distances = cdist(X, X)

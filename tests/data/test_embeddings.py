@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import joblib
 import numpy as np
 import pytest
 from layouts import ROWS, pictures
@@ -117,8 +118,6 @@ def test_order_and_size_of_the_chunks_do_not_change_a_bit(root, tiny, monkeypatc
 
 
 def test_other_processes_give_the_same_entry(root, tiny):
-    joblib = pytest.importorskip("joblib")
-
     def parallel(function, items):
         workers = joblib.Parallel(n_jobs=2, return_as="generator_unordered")
         return workers(joblib.delayed(function)(item) for item in items)
@@ -381,13 +380,11 @@ def test_an_array_that_is_not_what_the_entry_says_is_refused(root, tiny):
         entry.X("train")
 
 
-def test_a_real_network_on_real_images(root, shared_data, tmp_path):
-    pytest.importorskip("ai_edge_litert")
+def test_a_real_network_on_real_images(root, shared_data, litert_network, tmp_path):
     real = np.load(shared_data / "imagenet32" / "imagenet32_100.npz")
     arrays = {f"{s}_{w}": real[f"{s}_{w}"][:40] for s in SPLITS for w in ("images", "labels")}
     np.savez(tmp_path / "part.npz", **arrays)
-    network = shared_data / "litert" / "mobilenet_v1_025_embedding.tflite"
-    fm = Source("mobilenet", "litert", {"file": str(network), "weight_decay": 4e-5})
+    fm = Source("mobilenet", "litert", {"file": str(litert_network), "weight_decay": 4e-5})
     dataset = Source("part", "npz", {"file": str(tmp_path / "part.npz")})
     described = describe(root, fm, dataset)
     entry = create(root, fm, dataset)

@@ -19,9 +19,8 @@ def built(kind, **params):
 
 
 @pytest.fixture(scope="module")
-def network_file(shared_data):
-    pytest.importorskip("ai_edge_litert")
-    return str(shared_data / "litert" / "mobilenet_v1_025_embedding.tflite")
+def network_file(litert_network):
+    return str(litert_network)
 
 
 @pytest.fixture(scope="module")

@@ -89,14 +89,13 @@ def digits() -> InMemory:
 
 
 @pytest.fixture(scope="session")
-def mobilenet_mnist(shared_data) -> InMemory:
+def mobilenet_mnist(shared_data, litert_network) -> InMemory:
     """Return embeddings of MNIST by MobileNet v1 0.25: 300 training and 100 test rows per class."""
     from imprint_bench.data.dataset import build_dataset
     from imprint_bench.data.foundation_model import build_foundation_model
     from imprint_bench.params import Source
 
-    file = str(shared_data / "litert" / "mobilenet_v1_025_embedding.tflite")
-    model = build_foundation_model(Source("mobilenet", "litert", {"file": file}))
+    model = build_foundation_model(Source("mobilenet", "litert", {"file": str(litert_network)}))
     mnist = build_dataset(Source("mnist", "idx", {"folder": str(shared_data / "MNIST" / "raw")}))
     parts = []
     for split, per_class in (("train", 300), ("test", 100)):
