@@ -12,7 +12,7 @@ import imprint_bench
 PACKAGE = Path(imprint_bench.__file__).parent
 
 # Parts of the package by floor; a name stands for a module or for everything below it.
-GROUND = {"errors", "registry", "params", "seeding", "durable", "checks", "run_log"}
+GROUND = {"errors", "registry", "params", "seeding", "durable", "checks", "plugins", "run_log"}
 CORE = {"core"}
 DATA = {"config", "data", "classifier", "head"}
 RUNNING = {"sweep", "training"}
