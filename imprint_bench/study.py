@@ -66,6 +66,9 @@ def carry_out(config: Config, launch: Launch) -> None:
     if not {"embed", "run"} & set(config.stages) and "report" not in config.stages:
         log.info("%s", estimate(config, plan, descriptions, pending(config, plan, store)))
         return
+    if "run" in config.stages:  # before embedding: a full disk is then known at once
+        n_rows = int(pending(config, plan, store).sum())
+        store.prepare(n_rows=n_rows, n_parts=len(set(plan.unit_of_group)))
     outcome, seconds = Outcome(), {}
     if {"embed", "run"} & set(config.stages):
         started = time.monotonic()

@@ -67,19 +67,20 @@ def described(config: Config) -> list[Description]:
 
 def embed(config: Config, descriptions: Sequence[Description]) -> dict[Pair, Embeddings]:
     """Return the embeddings of every pair, from the cache or computed now."""
-    remove_unfinished(config.paths.embeddings)
+    root = config.paths.embeddings
+    remove_unfinished(root)
     made = {}
+    if not config.force_embedding:  # all before the first is computed: one may be refused
+        for fm, dataset in pairs(config):
+            made[fm.name, dataset.name] = find(root, fm, dataset, verify=config.verify_embeddings)
     for (fm, dataset), description in zip(pairs(config), descriptions, strict=True):
-        made[fm.name, dataset.name] = _embedded(config, fm, dataset, description)
-    return made
+        if made.get((fm.name, dataset.name)) is None:
+            made[fm.name, dataset.name] = _embedded(config, fm, dataset, description)
+    return {pair: entry for pair, entry in made.items() if entry is not None}
 
 
 def _embedded(config: Config, fm: Source, dataset: Source, description: Description) -> Embeddings:
     root, force = config.paths.embeddings, config.force_embedding
-    if not force:
-        found = find(root, fm, dataset, verify=config.verify_embeddings)
-        if found is not None:
-            return found
     started, images = time.monotonic(), description.n("train") + description.n("test")
     with _bar(total=images, unit="image", desc=f"embed {dataset.name}/{fm.name}") as bar:
         made = create(
