@@ -1,6 +1,7 @@
 """The command: ``python -m imprint_bench +sweep=quickstart``."""
 
 import datetime as dt
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ImprintError as error:
         _say(error)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read the output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except KeyboardInterrupt:
         _say("interrupted; what was finished is stored, run again to go on.")
         sys.exit(130)
@@ -65,6 +69,8 @@ def _read(job: Job) -> Config:
 def _carry_out(job: Job, config: Config) -> None:
     try:
         carry_out(config, Launch(job.command, job.configuration, job.label))
+    except BrokenPipeError:
+        raise
     except OSError as error:  # of a place that no error of ours covers
         path = Path(error.filename or config.paths.results)
         if config.paths.data in path.parents:

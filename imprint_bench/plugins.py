@@ -3,13 +3,15 @@
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from imprint_bench.durable import sha256_of
 from imprint_bench.errors import ConfigError
 
 _loaded: dict[str, None] = {}  # in the order of loading
+_code: dict[str, str] = {}  # SHA-256 of a file, by the name of its module
 
 
 def load(names: Sequence[str]) -> None:
@@ -44,6 +46,14 @@ def loaded() -> tuple[str, ...]:
     return tuple(_loaded)
 
 
+def code_of(function: Callable) -> str | None:
+    """Return the SHA-256 of the ``.py`` file of the user's that defines `function`, or None.
+
+    It is part of the id of a trial, so that an edited file is not taken for the old one.
+    """
+    return _code.get(function.__module__)
+
+
 def _from_file(path: Path) -> None:
     path = path.expanduser().resolve()
     name = f"{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
@@ -51,6 +61,7 @@ def _from_file(path: Path) -> None:
         return
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
+    _code[name] = sha256_of(path)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # the name ends in .py
     assert spec.loader is not None

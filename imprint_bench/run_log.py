@@ -26,6 +26,15 @@ class _RunFile(logging.FileHandler):
             return file
 
 
+class _Terminal(logging.StreamHandler):
+    """Standard output; that nobody reads it any more ends the program without a traceback."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            raise
+        super().handleError(record)
+
+
 @contextmanager
 def logging_to(path: Path | None, *, header: str = "") -> Iterator[None]:
     """Show the messages of this package, and warnings of others, while the block runs.
@@ -42,7 +51,7 @@ def logging_to(path: Path | None, *, header: str = "") -> Iterator[None]:
     StoreError
         At the first message, if the file cannot be written.
     """
-    terminal = logging.StreamHandler(sys.stdout)
+    terminal = _Terminal(sys.stdout)
     terminal.setFormatter(logging.Formatter("%(message)s"))
     terminal.setLevel(logging.INFO)
     handlers: list[logging.Handler] = [terminal]

@@ -17,10 +17,10 @@ from imprint_bench.analysis.build import Refusal, build, check_requests
 from imprint_bench.analysis.figures import FIGURES
 from imprint_bench.analysis.frames import rows_of_plan, select
 from imprint_bench.analysis.rendering import to_text
-from imprint_bench.analysis.tables import TABLES
+from imprint_bench.analysis.tables import TABLES, group_columns
 from imprint_bench.config import Config
 from imprint_bench.durable import remove_unfinished
-from imprint_bench.errors import ConfigError, RunFailed
+from imprint_bench.errors import ConfigError, IncompleteError, RunFailed
 from imprint_bench.params import takes
 from imprint_bench.registry import Registry
 from imprint_bench.report import write_report
@@ -77,15 +77,19 @@ def carry_out(config: Config, launch: Launch) -> None:
         if "run" in config.stages:
             outcome = run(config, plan, embeddings, store)
             seconds["run"] = outcome.seconds
+    refused: list[Refusal] = []
     if "report" in config.stages:
         rows = rows_of_plan(plan.frame(), store.read(plan.ids))
-        _report(config, launch, rows, plan, outcome, seconds, tables, figures)
+        refused = _report(config, launch, rows, plan, outcome, seconds, tables, figures)
     if outcome.failed:
         shown = "\n  ".join(outcome.failed[:SHOWN])
         raise RunFailed(
             f"{len(outcome.failed)} units of work failed; the other rows are stored, and running "
             f"again tries these again:\n  {shown}"
         )
+    if refused:
+        names = ", ".join(refusal.name for refusal in refused)
+        raise IncompleteError(f"report: results are missing for {names}; the page says which.")
 
 
 Requests = dict[str, dict[str, Any]]
@@ -107,12 +111,13 @@ def _requests(config: Config) -> tuple[Requests, Requests]:
 
 
 def _check_views(plan: Plan, **requests: Requests) -> None:
-    """Refuse, before anything runs, a table or figure of rows that the plan does not have."""
+    """Refuse, before anything runs, a table or figure of rows or axes that the plan lacks."""
     for noun, of_noun in requests.items():
         for name, params in of_noun.items():
-            if params.get("where"):
+            if params.get("where") or params.get("per"):
                 try:
-                    select(plan.frame(), params["where"])
+                    view = select(plan.frame(), params.get("where"))
+                    group_columns(view, params.get("per") or [])
                 except ConfigError as error:
                     raise ConfigError(f"{noun}.{name}.{error}") from error
 
@@ -141,10 +146,12 @@ def _report(
     seconds: Mapping[str, float],
     tables: Requests,
     figures: Requests,
-) -> None:
+) -> list[Refusal]:
+    """Write the report, show it in the terminal, and return what could not be made."""
     started = time.monotonic()
-    made_tables = build(TABLES, tables, rows, command=launch.command)
-    made_figures = build(FIGURES, figures, rows, command=launch.command)
+    run_all = " ".join(word for word in launch.command.split() if "stages=" not in word)
+    made_tables = build(TABLES, tables, rows, command=run_all)
+    made_figures = build(FIGURES, figures, rows, command=run_all)
     folder = config.paths.reports / config.name
     remove_unfinished(folder)
     page = write_report(
@@ -165,6 +172,7 @@ def _report(
         text = figure.sentence if isinstance(figure, Refusal) else figure.finding
         log.info("\n%s: %s", figure.title, text)
     log.info("\nReport: %s", page)
+    return [made for made in (*made_tables, *made_figures) if isinstance(made, Refusal)]
 
 
 def _provenance(launch: Launch, outcome: Outcome, seconds: Mapping[str, float]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from imprint_bench.errors import ConfigError
 from imprint_bench.plugins import load, loaded
-from imprint_bench.sweep.store import Store
+from imprint_bench.sweep.store import Store, read_rows
 
 MODULE = '''
 import numpy as np
@@ -60,3 +60,15 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch, name, 
         (tmp_path / name).write_text(content)
     with pytest.raises(ConfigError, match=rf"^imports\[1\]: {re.escape(repr(name))} .*{reason}"):
         load(["json", name])
+
+
+def test_an_edited_file_is_not_taken_for_the_old_one(tmp_path):
+    (tmp_path / "yaml" / "gen").mkdir(parents=True)
+    (tmp_path / "yaml" / "gen" / "median.yaml").write_text("median: {}\n")
+    overrides = ["gen=[mean,median]", "imports=[mine.py]", "n_jobs=1", "stages=[run]"]
+    command = [sys.executable, "-m", "imprint_bench", "--config-dir", "yaml", *overrides]
+    for edited in ("", "# edited\n"):
+        (tmp_path / "mine.py").write_text(MODULE + edited)
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, timeout=120)
+    rows = read_rows(tmp_path / "results")
+    assert rows.groupby("gen").size().to_dict() == {"mean": 27, "median": 54}

@@ -128,6 +128,8 @@ def _compared(drawing: Drawing, table: pd.DataFrame, alpha: float) -> Drawing:
         f"over the {comparison.n_instances:,} instances (two-sided Wilcoxon signed-rank tests with "
         f"Holm's correction, alpha {alpha:g})."
     )
+    if not significant and 2.0 ** (1 - comparison.n_instances) * len(comparison.pairs) > alpha:
+        finding += " With so few instances and so many pairs the test cannot find any."
     return replace(
         drawing,
         caption=f"{caption(comparison)} {drawing.caption}",
@@ -208,6 +210,6 @@ def _highest(data: pd.DataFrame) -> str:
 def _too_few(table: pd.DataFrame) -> str:
     n, k = table.shape
     return (
-        "There is too little to test: that takes two configurations and two evaluation instances, "
-        f"and in view there {'is' if k == 1 else 'are'} {k} and {n}."
+        "There is too little to test: that takes two configurations and two evaluation instances; "
+        f"in view: {k} and {n}. What is compared is set by `per`, for example per=[gen,agg]."
     )

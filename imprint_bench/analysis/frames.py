@@ -166,7 +166,7 @@ def medians(
         raise IncompleteError(_gaps(missing, cells.reasons()[:, ~partial], instances, named))
     holed = missing.any(axis=1)
     if holed.any():
-        notes.append(_some(holed, "instance", "lack results (allow_incomplete=true)"))
+        notes.append(_some(holed, "instance", "lack results (report.allow_incomplete=true)"))
     if named.empty or holed.all():
         raise IncompleteError(
             "results: nothing is left to compare: " + " ".join(notes) + " Choose rows with where."
@@ -259,5 +259,5 @@ def _gaps(
     return (
         f"results: {len(at):,} of {missing.size:,} cells (configuration x instance) are not "
         f"complete: {by} (first: {first}); run the sweep again to compute them, or set "
-        "allow_incomplete=true to leave out their instances."
+        "report.allow_incomplete=true to leave out their instances."
     )

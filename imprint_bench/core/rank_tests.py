@@ -77,7 +77,7 @@ def check_scores(
         which = _cells(np.isnan(table), columns, rows)
         raise IncompleteError(
             f"scores: missing {which}; repeat the sweep, which computes only what is missing, "
-            "or pass allow_incomplete=true to leave such instances out."
+            "or pass report.allow_incomplete=true to leave such instances out."
         )
     if np.isinf(table).any():
         raise DataError(

@@ -100,6 +100,12 @@ def build_material(fm: Source, dataset: Source) -> Material:
     """
     model = build_foundation_model(fm)
     if model.arrays_for is not None:
+        if dataset.kind != "precomputed" and "{dataset}" not in str(fm.params.get("file", "")):
+            raise ConfigError(
+                f"fm.{fm.name}.file: {fm.params.get('file')!r} has labels of its own, not "
+                f"those of dataset {dataset.name!r}; choose dataset=[precomputed], or write "
+                "{dataset} in the name of a file of that dataset."
+            )
         data: ImageDataset | PrecomputedArrays = _explained_arrays(model, fm, dataset)
     elif dataset.kind == "precomputed":
         raise ConfigError(

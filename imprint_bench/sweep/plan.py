@@ -19,6 +19,7 @@ from imprint_bench.core.generator import GENERATORS
 from imprint_bench.core.scoring import Setting
 from imprint_bench.data.tasks import MappedLabels, Task
 from imprint_bench.params import without_defaults
+from imprint_bench.plugins import code_of
 
 
 class Group(NamedTuple):
@@ -127,6 +128,8 @@ def group_json(group: Group, fingerprint: str) -> str:
     del content["gen_params"]
     if generator.version > 1:
         content["gen_version"] = generator.version
+    if code := code_of(generator.function):
+        content["gen_code"] = code
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
@@ -139,6 +142,8 @@ def setting_json(setting: Setting, task: Task) -> str:
         "norm_post": setting.norm_post,
         "task": {task.name: task.classes},
     }
+    if code := code_of(function):
+        content["agg_code"] = code
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 

@@ -150,6 +150,30 @@ class Store:
         )  # fmt: skip
 
 
+def read_rows(results: str | Path = "results") -> pd.DataFrame:
+    """Return every stored trial of a results folder, one row each.
+
+    Parameters
+    ----------
+    results : str or Path
+        The folder that ``paths.results`` names.
+
+    Returns
+    -------
+    DataFrame
+        `trial_id`; the axes `fm`, `dataset`, `mapping`, `task`, `n_shot` (null: all
+        rows), `seed`, `norm_pre`, `gen`, `norm_post`, `norm_inf`, `agg`; the methods'
+        parameters as `gen_<name>` and `agg_<name>` (null where a method has none);
+        `accuracy`, `f1_macro`, `f1_weighted` and `f1` per class, all in [0, 1];
+        `n_train`, `n_test`, `n_proxies`; `k_effective`, the proxies of the class with
+        the fewest; `gen_seconds` that the generator took for the task's classes, for
+        the `timed_together` values of k that were computed with it; `data`, the
+        fingerprint of the embeddings.
+    """
+    folder = Path(results)
+    return Store(folder / "rows", folder / "quarantine").read()
+
+
 def missing(ids: np.ndarray, stored: np.ndarray) -> np.ndarray:
     """Return a mask of the `ids` that are not among the ascending `stored` ids."""
     if not len(stored):
@@ -171,7 +195,7 @@ def _digest(content: bytes) -> str:
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """Return rows as columns; the type of one without a value is left open."""
+    """Return rows as columns; an axis without a value is one of whole numbers, as n_shot is."""
     if not rows:
         raise StoreError("store: no rows to write.")
     names = dict.fromkeys(name for row in rows for name in row)
@@ -180,7 +204,8 @@ def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:
 
 def _column(values: Sequence[Any]) -> pa.Array:
     try:
-        return pa.array(values)
+        column = pa.array(values)
+        return column.cast(pa.int64()) if pa.types.is_null(column.type) else column
     except pa.ArrowInvalid:  # two methods have a parameter of this name, of unlike types
         return pa.array([None if value is None else str(value) for value in values])
 

@@ -45,12 +45,12 @@ def test_only_the_best_are_drawn_when_there_are_many(study):
 
 
 @pytest.mark.parametrize(
-    ("where", "count"), [({"gen": "mean"}, "is 1 and 3"), ({"fm": "vit_b_16"}, "are 3 and 1")]
+    ("where", "count"), [({"gen": "mean"}, "1 and 3"), ({"fm": "vit_b_16"}, "3 and 1")]
 )
 def test_too_little_to_test_is_one_sentence(study, where, count, tmp_path):
     drawing = critical_difference(study, where=where)
     assert drawing.picture is None
-    assert drawing.finding.endswith(f"in view there {count}.")
+    assert f"in view: {count}. What is compared is set by `per`" in drawing.finding
     assert [p.suffix for p in write_drawing(drawing, tmp_path)] == [".csv", ".csv"]
 
 

@@ -125,7 +125,7 @@ def test_allow_incomplete_leaves_out_the_instance_and_says_so(study):
     view = medians(study.drop(index=0), allow_incomplete=True)
     assert len(view.instances) == 2
     assert view.notes == (
-        "1 of 3 instances lack results (allow_incomplete=true) and are left out.",
+        "1 of 3 instances lack results (report.allow_incomplete=true) and are left out.",
     )
 
 

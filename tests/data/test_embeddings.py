@@ -391,3 +391,10 @@ def test_a_real_network_on_real_images(root, shared_data, litert_network, tmp_pa
     assert described.weight_decay == 4e-5
     assert entry.X("train").shape == (40, 256) == (40, described.length)
     assert len(np.unique(entry.X("train"), axis=0)) > 30
+
+
+def test_precomputed_arrays_do_not_pass_for_a_dataset_with_images(root, arrays_file, tiny):
+    bert = Source("bert", "precomputed", {"file": str(arrays_file)})
+    with refused(ConfigError, "fm.bert.file: ") as refusal:
+        describe(root, bert, tiny)
+    assert f"not those of dataset {tiny.name!r}; choose dataset=[precomputed]" in str(refusal.value)

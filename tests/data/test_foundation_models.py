@@ -169,7 +169,7 @@ def test_a_missing_extra_names_the_command_that_installs_it(tmp_path, monkeypatc
         return plain(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigError, match=re.escape("pip install imprint-bench[litert]")):
+    with pytest.raises(ConfigError, match=re.escape("pip install ai-edge-litert")):
         built("litert", file=str(path)).embed(np.zeros((1, 8, 8, 1), np.uint8))
 
 

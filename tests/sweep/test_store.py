@@ -329,3 +329,13 @@ def test_names_of_parts_tell_their_content_and_never_collide(store):
     paths = {store.write(rows(1)) for _ in range(20)}
     assert len(paths) == 20
     assert len({path.stem.rpartition("-")[2] for path in paths}) == 1
+
+
+def test_pandas_reads_the_folder_though_some_parts_have_no_n_shot(tmp_path):
+    store = Store(tmp_path / "rows", tmp_path / "quarantine")
+    row = {"trial_id": "a" * 64, "status": "ok", "accuracy": 0.5}
+    store.write([row | {"n_shot": None}])
+    store.write([row | {"trial_id": "b" * 64, "n_shot": 5}])
+    frame = pd.read_parquet(tmp_path / "rows")
+    assert frame["n_shot"].dropna().tolist() == [5]
+    assert len(frame) == 2

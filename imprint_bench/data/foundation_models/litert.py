@@ -107,7 +107,7 @@ def _network(path: Path, weights: str) -> _Network:
     except ImportError as error:
         raise ConfigError(
             f"fm of kind litert: the package ai-edge-litert is missing ({error}); "
-            "install it with `pip install imprint-bench[litert]`."
+            "install it with `pip install ai-edge-litert`."
         ) from error
     try:
         interpreter = Interpreter(str(path), num_threads=1)
