@@ -24,6 +24,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose complaint is one sentence."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise ConfigError, where argparse would print the usage and exit."""
         raise ConfigError(f"command line: {message}; --help lists the options.")
 
 

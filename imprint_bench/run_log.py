@@ -30,6 +30,7 @@ class _Terminal(logging.StreamHandler):
     """Standard output; that nobody reads it any more ends the program without a traceback."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Let a broken pipe through; any other failure is printed, as logging does."""
         if isinstance(sys.exc_info()[1], BrokenPipeError):
             raise
         super().handleError(record)

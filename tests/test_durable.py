@@ -38,7 +38,7 @@ with atomic(Path(sys.argv[1])) as file:
 """
 
 
-def refused(message):
+def raises_store_error(message):
     return pytest.raises(StoreError, match=f"^{re.escape(message)}$")
 
 
@@ -123,7 +123,7 @@ def test_content_reaches_the_disk_before_the_name_and_the_name_before_the_end(
 def test_a_full_disk_gets_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, code):
     path = tmp_path / "file"
     monkeypatch.setattr(os, "fsync", failing_fsync(code))
-    with refused(
+    with raises_store_error(
         f"{path}: no space left on the disk; free some and run again, all finished is kept."
     ):
         write_bytes(path, b"content")
@@ -135,7 +135,7 @@ def test_a_file_that_outgrows_the_limit_gets_one_sentence_and_leaves_nothing(tmp
     path, (soft, hard) = tmp_path / "file", resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with refused(
+        with raises_store_error(
             f"{path}: larger than files may be here (ulimit -f); raise the limit and run again, "
             "all finished is kept."
         ):
@@ -149,9 +149,9 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
     (tmp_path / "taken").write_text("not a folder")
     for folder in (tmp_path / "taken", tmp_path / "taken" / "deeper"):
         sentence = "a file stands where a folder is needed; set paths.results=FOLDER."
-        with refused(f"{folder / 'file'}: {sentence}"):
+        with raises_store_error(f"{folder / 'file'}: {sentence}"):
             write_bytes(folder / "file", b"")
-        with refused(f"{folder}: {sentence}"):
+        with raises_store_error(f"{folder}: {sentence}"):
             check_writable(folder)
 
 
@@ -161,13 +161,15 @@ def test_a_folder_that_takes_no_files_is_named(tmp_path, monkeypatch, code):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(Path, "mkdir", mkdir)
-    with refused(f"{tmp_path}: not writable; choose another folder with paths.results=FOLDER."):
+    with raises_store_error(
+        f"{tmp_path}: not writable; choose another folder with paths.results=FOLDER."
+    ):
         check_writable(tmp_path)
 
 
 def test_any_other_failure_says_what_the_system_said(tmp_path):
     (tmp_path / "folder").mkdir()
-    with refused(f"{tmp_path / 'folder'}: cannot be written (Is a directory)."):
+    with raises_store_error(f"{tmp_path / 'folder'}: cannot be written (Is a directory)."):
         write_bytes(tmp_path / "folder", b"")
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
@@ -181,7 +183,7 @@ def test_room_on_the_disk_is_looked_at_before(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=10**9)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     check_writable(tmp_path, n_bytes=10**8)
-    with refused(
+    with raises_store_error(
         f"{tmp_path}: needs 3.02 GB, 1.00 GB are free; free some or choose another folder with "
         "paths.results=FOLDER."
     ):
@@ -230,6 +232,7 @@ def test_an_unfinished_folder_is_removed_with_what_is_in_it(tmp_path):
 
 def test_nothing_to_remove_is_no_error(tmp_path):
     remove_unfinished(tmp_path / "not there")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checksum_of_files_is_that_of_their_contents_in_order(tmp_path):

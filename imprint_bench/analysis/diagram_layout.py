@@ -41,6 +41,7 @@ class _Scale:
     start: float  # x of `low`
 
     def x(self, rank: float) -> float:
+        """Return where a rank lies."""
         return self.start + (rank - self.low) * self.unit
 
 
@@ -58,11 +59,13 @@ class _Columns:
     rank_width: float
 
     def line_end(self, i: int) -> float:
+        """Return the x at which the line of method `i` ends."""
         return self.left if i < self.n_left else self.right
 
     def texts(
         self, labels: Sequence[list[str]], ranks: Sequence[str], rows: Sequence[float]
     ) -> list[TextBox]:
+        """Return the boxes of the names, line by line, and of the ranks beside them."""
         boxes = []
         for i, (lines, rank, y) in enumerate(zip(labels, ranks, rows, strict=True)):
             side = -1 if i < self.n_left else 1

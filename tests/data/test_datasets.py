@@ -24,7 +24,7 @@ def whole(dataset, split):
     return dataset.images(split, 0, dataset.size(split))
 
 
-def refused(message):
+def raises_data_error(message):
     return pytest.raises(DataError, match=re.escape(message))
 
 
@@ -107,7 +107,7 @@ def test_digits_keep_every_class_in_both_splits(test_size):
 
 def test_a_missing_idx_file_is_named_with_how_to_get_it(tmp_path, idx_folder):
     (idx_folder / "t10k-images-idx3-ubyte").unlink()
-    with refused(
+    with raises_data_error(
         f"{idx_folder}/t10k-images-idx3-ubyte: no such file (nor with .gz); fetch it with "
         f"torchvision.datasets.MNIST('{tmp_path}', download=True), or set paths.data=FOLDER"
     ):
@@ -143,21 +143,25 @@ def test_a_gzipped_file_cannot_expand_beyond_what_its_header_promises(tmp_path):
     folder = write_idx_folder(tmp_path / "raw", ".gz")
     path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(5_000_000)))
-    with refused("it has more values than its header promises, (30, 6, 6)"):
+    with raises_data_error("it has more values than its header promises, (30, 6, 6)"):
         built("idx", folder=folder).images("train", 0, 3)
 
 
 def test_idx_labels_and_images_of_different_number_are_refused(idx_folder):
     write_idx(idx_folder / "train-labels-idx1-ubyte", np.zeros(29))
-    with refused("29 labels for 30 images in train-images-idx3-ubyte; expected one label per"):
+    with raises_data_error(
+        "29 labels for 30 images in train-images-idx3-ubyte; expected one label per"
+    ):
         built("idx", folder=idx_folder).labels("train")
 
 
 def test_missing_shards_are_named(tmp_path, parquet_folder):
     (parquet_folder / "train-00001-of-00002.parquet").unlink()
-    with refused("1 of 2 shards train-*.parquet; fetch the others"):
+    with raises_data_error("1 of 2 shards train-*.parquet; fetch the others"):
         built("image_parquet", folder=parquet_folder)
-    with refused(f"{tmp_path}/nowhere/train-*.parquet: no such file; put the parquet shards"):
+    with raises_data_error(
+        f"{tmp_path}/nowhere/train-*.parquet: no such file; put the parquet shards"
+    ):
         built("image_parquet", folder=tmp_path / "nowhere")
 
 
@@ -169,7 +173,7 @@ def test_a_corrupt_image_is_named_with_its_file_and_row(parquet_folder):
     write_shard(path, blobs, labels)
     dataset = built("image_parquet", folder=parquet_folder)
     assert dataset.images("test", 0, 9).shape == (9, 6, 6, 3)
-    with refused(f"{path}, row 9: the image cannot be decoded ("):
+    with raises_data_error(f"{path}, row 9: the image cannot be decoded ("):
         dataset.images("test", 8, 12)
 
 
@@ -186,7 +190,7 @@ def test_an_unsuitable_image_is_named(parquet_folder, image, message):
     blob = png(image) if isinstance(image, np.ndarray) else image
     path = parquet_folder / "test-00000-of-00001.parquet"
     write_shard(path, [png(np.zeros((6, 6, 3), np.uint8)), blob], [0, 1])
-    with refused(f"{path}, row 1: {message}"):
+    with raises_data_error(f"{path}, row 1: {message}"):
         built("image_parquet", folder=parquet_folder).images("test", 0, 2)
 
 
@@ -197,18 +201,18 @@ def test_a_grey_image_among_colors_is_repeated_but_color_among_grey_is_refused(t
         for split in SPLITS:
             write_shard(tmp_path / name / f"{split}-0.parquet", [png(first), png(second)], [0, 1])
     assert (built("image_parquet", folder=tmp_path / "a").images("test", 1, 2) == 7).all()
-    with refused("row 1: an image in color (RGB); expected grey"):
+    with raises_data_error("row 1: an image in color (RGB); expected grey"):
         built("image_parquet", folder=tmp_path / "b").images("test", 1, 2)
 
 
 def test_a_parquet_file_that_is_none_and_an_unknown_column_are_refused(parquet_folder):
-    with refused("no column 'lable'; it holds image, label. Did you mean 'label'?"):
+    with raises_data_error("no column 'lable'; it holds image, label. Did you mean 'label'?"):
         built("image_parquet", folder=parquet_folder, label_column="lable").labels("train")
-    with refused("column 'label' is int64; expected encoded images"):
+    with raises_data_error("column 'label' is int64; expected encoded images"):
         built("image_parquet", folder=parquet_folder, image_column="label").images("train", 0, 1)
     path = parquet_folder / "test-00000-of-00001.parquet"
     path.write_bytes(path.read_bytes()[:200])
-    with refused(f"{path}: not a whole parquet file ("):
+    with raises_data_error(f"{path}: not a whole parquet file ("):
         built("image_parquet", folder=parquet_folder).labels("test")
 
 
@@ -222,7 +226,7 @@ def test_a_parquet_file_that_is_none_and_an_unknown_column_are_refused(parquet_f
 def test_parquet_labels_that_are_no_numbers_are_refused(parquet_folder, labels, message):
     blobs = [png(image) for image in pictures("test", 3)[0]]
     write_shard(parquet_folder / "test-00000-of-00001.parquet", blobs, labels)
-    with refused(message):
+    with raises_data_error(message):
         built("image_parquet", folder=parquet_folder).labels("test")
 
 
@@ -242,7 +246,7 @@ def test_an_npz_file_with_wrong_arrays_is_refused(npz_file, changed, message):
     with np.load(npz_file) as archive:
         arrays = {name: archive[name] for name in archive.files} | changed
     np.savez(npz_file, **{name: a for name, a in arrays.items() if a is not None})
-    with refused(message):
+    with raises_data_error(message):
         built("npz", file=npz_file).labels("train")
 
 
@@ -253,7 +257,7 @@ def test_a_damaged_npz_file_is_refused(npz_file):
         with pytest.raises(DataError, match=r"med.npz: array .*cannot be read"):
             built("npz", file=npz_file).labels("train")
     npz_file.unlink()
-    with refused(f"{npz_file}: no such file; put an npz file in MedMNIST's layout there"):
+    with raises_data_error(f"{npz_file}: no such file; put an npz file in MedMNIST's layout there"):
         built("npz", file=npz_file)
 
 
@@ -266,12 +270,12 @@ def test_a_damaged_npz_file_is_refused(npz_file):
     ],
 )
 def test_labels_must_be_whole_numbers(labels, message):
-    with refused(message):
+    with raises_data_error(message):
         checked_labels(np.array(labels), at="here")
 
 
 def test_a_dataset_without_images_says_what_it_goes_with():
-    with refused("use it with a foundation model of kind precomputed"):
+    with raises_data_error("use it with a foundation model of kind precomputed"):
         built("precomputed").labels("train")
 
 

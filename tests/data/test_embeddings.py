@@ -41,7 +41,7 @@ def _small_chunks(monkeypatch):
     monkeypatch.setattr(chunks, "ROWS", 8)
 
 
-def refused(kind, message):
+def raises_sentence(kind, message):
     return pytest.raises(kind, match=re.escape(message))
 
 
@@ -179,7 +179,7 @@ def test_precomputed_arrays_that_do_not_fit_are_refused(root, arrays_file, chang
         arrays = {name: archive[name] for name in archive.files} | changed
     np.savez(arrays_file, **{name: a for name, a in arrays.items() if a is not None})
     bert = Source("bert", "precomputed", {"file": str(arrays_file)})
-    with refused(DataError, message):
+    with raises_sentence(DataError, message):
         create(root, bert, Source("words", "precomputed", {}))
 
 
@@ -200,7 +200,7 @@ def test_embeddings_that_are_not_finite_are_counted_and_not_stored(root, arrays_
     arrays["train_embeddings"][[17, 20, 29], 1] = value
     np.savez(arrays_file, **arrays)
     bert, words = Source("bert", "precomputed", {"file": str(arrays_file)}), "words"
-    with refused(
+    with raises_sentence(
         DataError,
         f"embeddings words/bert/train: 3 of 30 rows contain {kinds} (first: row 17); "
         f"nothing was stored; mend {arrays_file} and run again.",
@@ -210,7 +210,7 @@ def test_embeddings_that_are_not_finite_are_counted_and_not_stored(root, arrays_
 
 
 def test_a_dataset_without_images_needs_precomputed_embeddings(root):
-    with refused(ConfigError, "dataset.words: has no images for fm 'raw' of kind pixels"):
+    with raises_sentence(ConfigError, "dataset.words: has no images for fm 'raw' of kind pixels"):
         describe(root, PIXELS, Source("words", "precomputed", {}))
 
 
@@ -221,7 +221,7 @@ def test_a_dataset_without_images_needs_precomputed_embeddings(root):
 def test_other_weights_or_preprocessing_under_one_name_are_refused(root, tiny, params, what):
     old = create(root, CONV, tiny)
     changed = Source("conv", "random_conv", {"input_size": 8} | params)
-    with refused(
+    with raises_sentence(
         CacheError,
         f"embeddings tiny/conv: cached with other {what} ({old.folder.name}); set "
         "embed.force=true to embed again into a folder of its own, or give the foundation "
@@ -237,7 +237,7 @@ def test_other_weights_or_preprocessing_under_one_name_are_refused(root, tiny, p
 def test_other_data_under_one_name_are_refused(root, tiny, idx_folder):
     create(root, PIXELS, tiny)
     flip(idx_folder / "train-labels-idx1-ubyte")
-    with refused(CacheError, "embeddings tiny/raw: cached with other data (raw-"):
+    with raises_sentence(CacheError, "embeddings tiny/raw: cached with other data (raw-"):
         find(root, PIXELS, tiny)
 
 
@@ -337,46 +337,50 @@ def test_an_error_while_embedding_leaves_no_file(root, tiny):
         yield function(items[0])
         raise DataError("a corrupt image")
 
-    with refused(DataError, "a corrupt image"):
+    with raises_sentence(DataError, "a corrupt image"):
         create(root, PIXELS, tiny, each=failing)
     assert list((root / "tiny").iterdir()) == []
 
 
 def test_rows_that_nobody_embedded_are_noticed(root, tiny):
-    with refused(RuntimeError, "embeddings tiny/raw/train: 24 of 30 rows were written"):
+    with raises_sentence(RuntimeError, "embeddings tiny/raw/train: 24 of 30 rows were written"):
         create(root, PIXELS, tiny, each=lambda function, items: map(function, items[:3]))
 
 
 def test_a_full_disk_is_noticed_before_anything_is_embedded(root, tiny, monkeypatch):
     usage = shutil.disk_usage("/")._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with refused(StoreError, "needs 0.02 GB, 0.00 GB are free"):
+    with raises_sentence(StoreError, "needs 0.02 GB, 0.00 GB are free"):
         create(root, PIXELS, tiny, each=never)
 
 
 def test_a_file_in_the_place_of_the_cache_is_named(root, tiny):
     root.write_text("not a folder")
-    with refused(StoreError, "a file stands where a folder is needed"):
+    with raises_sentence(StoreError, "a file stands where a folder is needed"):
         create(root, PIXELS, tiny)
 
 
 @pytest.mark.parametrize("name", ["../up", "quarantine", "", "<b>", ".hidden"])
 def test_a_name_that_cannot_be_a_folder_is_refused(root, tiny, name):
-    with refused(ConfigError, f"name {name!r} cannot be a folder"):
+    with raises_sentence(ConfigError, f"name {name!r} cannot be a folder"):
         describe(root, PIXELS, Source(name, tiny.kind, tiny.params))
 
 
 def test_a_network_that_changed_since_the_run_began_is_refused(idx_folder):
     recipe = json.dumps(["conv", "random_conv", {}])
     dataset = json.dumps(["tiny", "idx", {"folder": str(idx_folder)}])
-    with refused(DataError, "fm.conv: its weights or preprocessing changed while images were"):
+    with raises_sentence(
+        DataError, "fm.conv: its weights or preprocessing changed while images were"
+    ):
         embed_chunk(Chunk(recipe, dataset, "another", "any", "train", 0, 3))
 
 
 def test_an_array_that_is_not_what_the_entry_says_is_refused(root, tiny):
     entry = create(root, PIXELS, tiny)
     np.save(entry.folder / "train_embeddings.npy", np.zeros((2, 2), np.float32))
-    with refused(CacheError, "holds float32 of shape (2, 2) instead of float32 of shape (30, 36)"):
+    with raises_sentence(
+        CacheError, "holds float32 of shape (2, 2) instead of float32 of shape (30, 36)"
+    ):
         entry.X("train")
 
 
@@ -395,6 +399,6 @@ def test_a_real_network_on_real_images(root, shared_data, litert_network, tmp_pa
 
 def test_precomputed_arrays_do_not_pass_for_a_dataset_with_images(root, arrays_file, tiny):
     bert = Source("bert", "precomputed", {"file": str(arrays_file)})
-    with refused(ConfigError, "fm.bert.file: ") as refusal:
+    with raises_sentence(ConfigError, "fm.bert.file: ") as refusal:
         describe(root, bert, tiny)
     assert f"not those of dataset {tiny.name!r}; choose dataset=[precomputed]" in str(refusal.value)
