@@ -52,11 +52,14 @@ class Failure:
         The traceback, for the log.
     error : ImprintError or None
         The error, where it was one of ours.
+    died : bool
+        Whether its process ended, rather than that it raised.
     """
 
     reason: str
     trace: str = ""
     error: ImprintError | None = None
+    died: bool = False
 
 
 def workers(n_jobs: int) -> int:
@@ -94,7 +97,8 @@ def each(
         lost_again: list[Item] = []
         yield from _spread(function, [item], 1, lost_again)
         if lost_again:
-            yield item, Failure("its process died (out of memory, or a crash in compiled code)")
+            reason = "its process died (out of memory, or a crash in compiled code)"
+            yield item, Failure(reason, died=True)
 
 
 def strict(n_jobs: int) -> Callable[[Callable[[Item], Any], Iterable[Item]], Iterator[Any]]:
