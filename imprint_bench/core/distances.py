@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, solve_triangular
@@ -15,6 +16,7 @@ Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 # Below this share of |q|^2 + |p|^2 a squared distance from inner products has lost
 # too many digits to cancellation, and is computed from the difference instead.
 CANCELLED = 1e-6
+COSINE_UNITS = 2.0**45  # in a cosine of 1
 
 
 @dataclass(frozen=True)
@@ -62,17 +64,34 @@ def euclidean(queries: np.ndarray, proxies: np.ndarray) -> np.ndarray:
     ndarray of shape (n, p), float64
     """
     Q, P = queries.astype(np.float64), proxies.astype(np.float64)
-    return euclidean_from_inner(Q @ P.T, Q, P, q_scale=np.ones(len(Q)), p_scale=np.ones(len(P)))
+    return euclidean_from_inner(Q @ P.T, Scaled.of(Q), Scaled.of(P))
 
 
-def euclidean_from_inner(
-    inner: np.ndarray,
-    queries: np.ndarray,
-    proxies: np.ndarray,
-    *,
-    q_scale: np.ndarray,
-    p_scale: np.ndarray,
-) -> np.ndarray:
+class Scaled(NamedTuple):
+    """Rows in float64, each with a factor.
+
+    Attributes
+    ----------
+    rows : callable
+        From the numbers of some rows to these rows, unscaled.
+    squares : ndarray of shape (n,)
+        Squared lengths of the unscaled rows.
+    scale : ndarray of shape (n,)
+        The factors.
+    """
+
+    rows: Callable[[np.ndarray], np.ndarray]
+    squares: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, scale: np.ndarray | None = None) -> "Scaled":
+        """Return the rows of an array (float64) with their factors, 1 by default."""
+        squares = np.einsum("nl,nl->n", rows, rows)
+        return cls(rows.__getitem__, squares, np.ones(len(rows)) if scale is None else scale)
+
+
+def euclidean_from_inner(inner: np.ndarray, queries: Scaled, proxies: Scaled) -> np.ndarray:
     """Return Euclidean distances between scaled rows, given their unscaled inner products.
 
     One matrix product thus serves rows as they are and L2-normalized rows. A
@@ -83,14 +102,13 @@ def euclidean_from_inner(
     ----------
     inner : ndarray of shape (n, p), float64
         ``queries @ proxies.T``; not modified.
-    queries, proxies : ndarray of shape (n, l), (p, l), float64
-    q_scale, p_scale : ndarray of shape (n,), (p,)
-        The factor of every row.
+    queries, proxies : Scaled
+        n and p rows.
     """
-    q_squared = np.einsum("nl,nl->n", queries, queries) * q_scale**2
-    p_squared = np.einsum("pl,pl->p", proxies, proxies) * p_scale**2
-    squared = inner * (-2 * q_scale[:, None])
-    squared *= p_scale
+    q_squared = queries.squares * queries.scale**2
+    p_squared = proxies.squares * proxies.scale**2
+    squared = inner * (-2 * queries.scale[:, None])
+    squared *= proxies.scale
     total = q_squared[:, None] + p_squared
     squared += total
     total *= CANCELLED
@@ -98,16 +116,22 @@ def euclidean_from_inner(
     distances = np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
     for part in np.array_split(np.arange(len(rows)), len(rows) // 4096 + 1):
         i, j = rows[part], columns[part]
-        gap = queries[i] * q_scale[i, None] - proxies[j] * p_scale[j, None]
+        gap = queries.rows(i) * queries.scale[i, None] - proxies.rows(j) * proxies.scale[j, None]
         distances[i, j] = np.sqrt(np.einsum("nl,nl->n", gap, gap))
     return distances
 
 
 @metric("cosine")
 def cosine(queries: np.ndarray, proxies: np.ndarray) -> np.ndarray:
-    """Return 1 - cosine of the angle, clipped to [0, 2]; a zero row is at distance 1 of all."""
+    """Return 1 - cosine of the angle, in [0, 2]; a zero row is at distance 1 of all."""
     Q, P = l2_normalize(queries.astype(np.float64)), l2_normalize(proxies.astype(np.float64))
-    return np.clip(1 - Q @ P.T, 0, 2)
+    return cosine_distances(Q @ P.T)
+
+
+def cosine_distances(cosines: np.ndarray) -> np.ndarray:
+    """Return 1 - cosine, in multiples of 2^-45: below that, the cosines are rounding noise."""
+    distances = np.rint((1 - cosines) * COSINE_UNITS)
+    return np.clip(distances, 0, 2 * COSINE_UNITS, out=distances) / COSINE_UNITS
 
 
 @metric("manhattan")

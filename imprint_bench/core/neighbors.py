@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from imprint_bench.core.aggregation import NOISE_BITS, SMALLEST
+from imprint_bench.core.aggregation import NOISE_BITS, SMALLEST, bits_without_noise
 
 CLASS_MASK = (1 << NOISE_BITS) - 1
 
@@ -55,10 +55,7 @@ def nearest_keys(lists: Sequence[np.ndarray], *, depth: int) -> np.ndarray:
         The bits of the distance with the class in the last twelve, ascending:
         nearest first, equal distances in the order of classes.
     """
-    marked = [
-        (np.ascontiguousarray(part).view(np.int64) & ~CLASS_MASK) | c
-        for c, part in enumerate(lists)
-    ]
+    marked = [bits_without_noise(part) | c for c, part in enumerate(lists)]
     keys = np.concatenate(marked, axis=1)
     if keys.shape[1] > depth:
         keys = np.partition(keys, depth - 1, axis=1)[:, :depth]

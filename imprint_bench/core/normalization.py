@@ -1,6 +1,8 @@
 """Normalizations of embeddings and queries (row by row) and of proxies (class by class)."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +60,11 @@ def inverse_norms(X: np.ndarray) -> np.ndarray:
     ndarray of shape (n,), float64
     """
     X = X.astype(np.float64)  # first: a sum over buffered casts would depend on the row's place
-    norms = np.sqrt(np.einsum("nl,nl->n", X, X))
+    return inverse(np.sqrt(np.einsum("nl,nl->n", X, X)))
+
+
+def inverse(norms: np.ndarray) -> np.ndarray:
+    """Return 1 / norm, and 1 for a norm of zero."""
     return 1 / np.where(norms == 0, 1, norms)
 
 
@@ -106,10 +112,47 @@ def quantile_normalize(proxies: np.ndarray, proxy_labels: np.ndarray) -> np.ndar
     """
     rows = np.searchsorted(proxy_labels, np.unique(proxy_labels))
     parts = np.split(proxies, rows[1:])
-    return np.concatenate(list(quantile_normalize_in_turn(parts))).astype(proxies.dtype)
+    normalized = [np.asarray(part) for part in quantile_normalize_in_turn(parts)]
+    return np.concatenate(normalized).astype(proxies.dtype)
 
 
-def quantile_normalize_in_turn(classes: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+@dataclass(frozen=True)
+class RankedProxies:
+    """Proxies that hold the same values, each in an order of its own.
+
+    Attributes
+    ----------
+    ranks : ndarray of shape (p, l), int
+        Which of the values stands where.
+    values : ndarray of shape (l,), float64
+        Ascending.
+    """
+
+    ranks: np.ndarray
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ranks)
+
+    def __getitem__(self, rows: Any) -> "RankedProxies":
+        return RankedProxies(self.ranks[rows], self.values)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.astype(dtype or self.values.dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Proxies and length."""
+        return self.ranks.shape
+
+    def astype(self, dtype: Any, *, copy: bool = True) -> np.ndarray:
+        """Return the proxies as an array, which is always a new one."""
+        return self.values.astype(dtype)[self.ranks]
+
+
+def quantile_normalize_in_turn(
+    classes: Sequence[np.ndarray], ranks: Callable[[int], np.ndarray] | None = None
+) -> Iterator[np.ndarray | RankedProxies]:
     """Yield the quantile-normalized proxies (float64) of one class after the other.
 
     What is yielded for a class depends on it and on the classes before it,
@@ -119,17 +162,35 @@ def quantile_normalize_in_turn(classes: Sequence[np.ndarray]) -> Iterator[np.nda
     ----------
     classes : sequence of ndarray of shape (p_c, l)
         Proxies of the classes, in the order of imprinting.
+    ranks : callable or None
+        Returns `value_ranks` of the class of a number, where they are known already.
     """
     first = classes[0].astype(np.float64)
     yield first
     reference = _Reference(first)
-    for proxies in classes[1:]:
+    for i, proxies in enumerate(classes[1:], start=1):
         values = reference.quantiles(proxies.shape[1])
-        order = np.argsort(proxies, axis=1, kind="stable")
-        normalized = np.empty(proxies.shape)
-        np.put_along_axis(normalized, order, np.broadcast_to(values, proxies.shape), axis=1)
         reference.add(values, times=len(proxies))
-        yield normalized
+        yield RankedProxies(value_ranks(proxies) if ranks is None else ranks(i), values)
+
+
+def value_ranks(proxies: np.ndarray) -> np.ndarray:
+    """Return the rank of every value within its row, from 0; equal values in their order.
+
+    Parameters
+    ----------
+    proxies : ndarray of shape (p, l)
+
+    Returns
+    -------
+    ndarray of shape (p, l), uint16 or int64
+        As small as l allows: for `all` there are as many as embeddings.
+    """
+    n, length = proxies.shape
+    ranks = np.empty((n, length), dtype=np.uint16 if length <= 1 << 16 else np.int64)
+    order = np.argsort(proxies, axis=1, kind="stable")
+    np.put_along_axis(ranks, order, np.arange(length, dtype=ranks.dtype)[None], axis=1)
+    return ranks
 
 
 class _Reference:

@@ -1,58 +1,24 @@
-"""Predictions of many settings from one set of proxies, sharing their matrix product.
+"""Predictions of many settings from one set of proxies.
 
-One product of all queries with all proxies serves every task (by choosing
-columns), raw and L2-normalized queries and proxies (by scaling rows and
-columns), the inner product, Euclidean and cosine distances, every m and both
-weightings. `imprinting` is the same, one setting at a time.
+Almost all of them are certain in float32 (`screening`), at half the cost of
+float64 and with less memory. The few queries for which rounding could decide are
+done again in float64 (`exact_scoring`), and so is whatever float32 cannot do. The
+result is that of `imprinting`, which does the same one setting at a time.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import cached_property
-from itertools import groupby
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from imprint_bench.core.aggregation import AGGREGATIONS, class_maxima, predict
-from imprint_bench.core.distances import METRICS, euclidean_from_inner
-from imprint_bench.core.imprinting import BLOCK_ENTRIES
-from imprint_bench.core.neighbors import class_lists, nearest_keys, votes
-from imprint_bench.core.normalization import inverse_norms
-
-
-class Setting(NamedTuple):
-    """What is done with one set of proxies: on which task, with which norms and aggregation."""
-
-    task: str
-    norm_post: str
-    norm_inf: str
-    agg: str
-    agg_params: tuple[tuple[str, Any], ...]
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The aggregation's parameters by name."""
-        return dict(self.agg_params)
-
-
-class TaskRows(NamedTuple):
-    """A task's share of proxies and queries.
-
-    Attributes
-    ----------
-    classes : ndarray of shape (C,), int
-        Positions of its classes among those of the proxies, in its order.
-    queries : ndarray of shape (n,), int
-        Rows of the queries that belong to it, ascending.
-    """
-
-    classes: np.ndarray
-    queries: np.ndarray
+from imprint_bench.core.exact_scoring import exact_predictions
+from imprint_bench.core.operands import Proxies, Queries
+from imprint_bench.core.screening import screened
+from imprint_bench.core.setting import Setting, TaskRows
 
 
 def predictions(
-    queries: np.ndarray,
-    class_proxies: Sequence[np.ndarray],
+    queries: Queries,
+    proxies: Proxies,
     tasks: Mapping[str, TaskRows],
     settings: Collection[Setting],
 ) -> dict[Setting, np.ndarray]:
@@ -60,10 +26,10 @@ def predictions(
 
     Parameters
     ----------
-    queries : ndarray of shape (n, l)
-        Embeddings of the test rows, not normalized; best in float64, which is not copied.
-    class_proxies : sequence of ndarray of shape (p_c, l)
-        Proxies of every class, before `norm_post`; it is "none" or "l2" here.
+    queries : Queries
+        n embeddings of the test rows, not normalized.
+    proxies : Proxies
+        Those of every class, before `norm_post`; it is "none" or "l2" here.
     tasks : mapping from name to TaskRows
     settings : collection of Setting
 
@@ -73,18 +39,13 @@ def predictions(
         Positions in the task's classes.
     """
     same = {setting: _canonical(setting) for setting in settings}
-    groups = _grouped(set(same.values()))
-    found: dict[Setting, list[np.ndarray]] = {setting: [] for setting in same.values()}
-    proxies = _Proxies(class_proxies)
-    n_blocks, start = len(queries) * len(proxies.P) // BLOCK_ENTRIES + 1, 0
-    for rows in np.array_split(queries, n_blocks):
-        block = _Block(rows, proxies, tasks, start=start)
-        start += len(rows)
-        for agg, members in groups:
-            for setting, predicted in SHARED.get(agg, _plain)(block, members):
-                found[setting].append(predicted)
-    whole = {setting: np.concatenate(parts) for setting, parts in found.items()}
-    return {setting: whole[canonical] for setting, canonical in same.items()}
+    wanted = set(same.values())
+    found, doubts = screened(queries, proxies, tasks, wanted)
+    _settle(found, doubts, queries, proxies, tasks)
+    left = wanted.difference(found)
+    if left:
+        found |= exact_predictions(queries.rows, proxies, tasks, left)
+    return {setting: found[canonical] for setting, canonical in same.items()}
 
 
 def _canonical(setting: Setting) -> Setting:
@@ -100,133 +61,23 @@ def _canonical(setting: Setting) -> Setting:
     return setting
 
 
-def _grouped(settings: Collection[Setting]) -> list[tuple[str, list[Setting]]]:
-    ordered = sorted(settings, key=lambda s: (s.agg, repr(s)))
-    return [(agg, list(members)) for agg, members in groupby(ordered, key=lambda s: s.agg)]
-
-
-class _Proxies:
-    """All proxies in float64, sorted by class, with what is needed of them again and again."""
-
-    def __init__(self, class_proxies: Sequence[np.ndarray]) -> None:
-        self.P = np.concatenate(class_proxies).astype(np.float64)
-        ends = np.cumsum([len(part) for part in class_proxies])
-        self.slices = [slice(e - len(p), e) for e, p in zip(ends, class_proxies, strict=True)]
-        self.starts = np.array([s.start for s in self.slices])
-        self.scale = {"none": np.ones(len(self.P)), "l2": inverse_norms(self.P)}
-
-    def of(self, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the columns of the classes and their labels 0..C-1."""
-        columns = [np.arange(self.slices[c].start, self.slices[c].stop) for c in classes]
-        return np.concatenate(columns), np.repeat(np.arange(len(classes)), list(map(len, columns)))
-
-
-class _Block:
-    """Some consecutive queries with their inner products with all proxies."""
-
-    def __init__(
-        self, queries: np.ndarray, proxies: _Proxies, tasks: Mapping[str, TaskRows], *, start: int
-    ) -> None:
-        self.Q = queries.astype(np.float64, copy=False)
-        self.proxies = proxies
-        self.classes = {name: task.classes for name, task in tasks.items()}
-        self.rows = {
-            name: _within(task.queries, start, len(queries)) for name, task in tasks.items()
-        }
-        self.scale = {"none": np.ones(len(queries)), "l2": inverse_norms(self.Q)}
-
-    @cached_property
-    def inner(self) -> np.ndarray:
-        """Inner products of unscaled rows, of shape (queries, proxies)."""
-        return self.Q @ self.proxies.P.T
-
-    def distances(self, metric: str, norm_post: str, norm_inf: str) -> np.ndarray:
-        """Return the distances of all queries to all proxies."""
-        if metric == "cosine":
-            cosines = self.inner * self.scale["l2"][:, None] * self.proxies.scale["l2"]
-            return np.clip(1 - cosines, 0, 2)
-        q_scale, p_scale = self.scale[norm_inf], self.proxies.scale[norm_post]
-        if metric == "euclidean":
-            return euclidean_from_inner(
-                self.inner, self.Q, self.proxies.P, q_scale=q_scale, p_scale=p_scale
-            )
-        return METRICS[metric].distance(
-            self.Q * q_scale[:, None], self.proxies.P * p_scale[:, None]
-        )
-
-    def of_task(self, setting: Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return normalized queries, normalized proxies and proxy labels of one task."""
-        rows = self.rows[setting.task]
-        columns, labels = self.proxies.of(self.classes[setting.task])
-        queries = self.Q[rows] * self.scale[setting.norm_inf][rows, None]
-        scale = self.proxies.scale[setting.norm_post][columns, None]
-        return queries, self.proxies.P[columns] * scale, labels
-
-
-Predicted = Iterator[tuple[Setting, np.ndarray]]
-
-
-def _within(rows: np.ndarray, start: int, length: int) -> np.ndarray:
-    first, last = np.searchsorted(rows, [start, start + length])
-    return rows[first:last] - start
-
-
-def _max(block: _Block, settings: Sequence[Setting]) -> Predicted:
-    for norm_post, members in groupby(_by(settings, "norm_post"), key=lambda s: s.norm_post):
-        inner = block.inner
-        if norm_post != "none":
-            inner = inner * block.proxies.scale[norm_post]
-        scores = class_maxima(inner, block.proxies.starts)
-        for setting in members:
-            rows, classes = block.rows[setting.task], block.classes[setting.task]
-            yield setting, predict(scores[np.ix_(rows, classes)])
-
-
-def _mnn(block: _Block, settings: Sequence[Setting]) -> Predicted:
-    depth = max(s.params["m"] for s in settings)
-
-    def kind(s: Setting) -> tuple[str, str, str]:
-        return s.params.get("metric", "euclidean"), s.norm_post, s.norm_inf
-
-    for (metric, post, inf), group in groupby(sorted(settings, key=kind), key=kind):
-        by_task = {t: list(g) for t, g in groupby(_by(list(group), "task"), key=lambda s: s.task)}
-        if METRICS[metric].of_task:
-            for members in by_task.values():
-                queries, proxies, labels = block.of_task(members[0])
-                starts = np.searchsorted(labels, np.arange(labels[-1] + 1))
-                distances = METRICS[metric].distance(queries, proxies)
-                yield from _vote(class_lists(distances, starts, depth=depth), members, depth)
-            continue
-        lists = class_lists(block.distances(metric, post, inf), block.proxies.starts, depth=depth)
-        for task, members in by_task.items():
-            rows = block.rows[task]
-            yield from _vote([lists[c][rows] for c in block.classes[task]], members, depth)
-
-
-def _vote(lists: Sequence[np.ndarray], settings: Sequence[Setting], depth: int) -> Predicted:
-    keys = nearest_keys(lists, depth=depth)
-    ms = sorted({s.params["m"] for s in settings})
-    for weighting in ("distance", "uniform"):
-        members = [s for s in settings if s.params.get("weighting", "distance") == weighting]
-        if members:
-            scores = votes(keys, ms=ms, weighting=weighting, n_classes=len(lists))
-            for m, score in zip(ms, scores, strict=True):
-                predicted = None
-                for setting in members:
-                    if setting.params["m"] == m:
-                        predicted = predict(score) if predicted is None else predicted
-                        yield setting, predicted
-
-
-def _plain(block: _Block, settings: Sequence[Setting]) -> Predicted:
-    """Score an aggregation that shares nothing, straight from its definition."""
-    for setting in settings:
-        score = AGGREGATIONS[setting.agg].function
-        yield setting, predict(score(*block.of_task(setting), **setting.params))
-
-
-def _by(settings: Sequence[Setting], axis: str) -> list[Setting]:
-    return sorted(settings, key=lambda s: getattr(s, axis))
-
-
-SHARED: dict[str, Callable[[_Block, Sequence[Setting]], Predicted]] = {"max": _max, "mnn": _mnn}
+def _settle(
+    found: dict[Setting, np.ndarray],
+    doubts: Mapping[Setting, np.ndarray],
+    queries: Queries,
+    proxies: Proxies,
+    tasks: Mapping[str, TaskRows],
+) -> None:
+    """Predict in float64 the queries that are in doubt for some setting."""
+    doubtful = {setting: rows for setting, rows in doubts.items() if len(rows)}
+    if not doubtful:
+        return
+    chosen = np.unique(np.concatenate(list(doubtful.values())))
+    few = {
+        name: TaskRows(task.classes, np.flatnonzero(np.isin(chosen, task.queries)))
+        for name, task in tasks.items()
+    }
+    settled = exact_predictions(queries.rows[chosen], proxies, few, doubtful.keys())
+    for setting, predicted in settled.items():
+        own = chosen[few[setting.task].queries]
+        found[setting][np.searchsorted(tasks[setting.task].queries, own)] = predicted

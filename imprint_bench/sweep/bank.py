@@ -5,7 +5,8 @@ and on nothing else. One bank therefore serves all tasks, norms of proxies and
 queries, and aggregations; `core.scoring` shares the matrix product below that.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,14 @@ from imprint_bench.core.metrics import quality
 from imprint_bench.core.normalization import (
     PROXY_NORMALIZATIONS,
     ROW_NORMALIZATIONS,
+    RankedProxies,
     quantile_normalize_in_turn,
+    value_ranks,
 )
-from imprint_bench.core.scoring import Setting, TaskRows, predictions
+from imprint_bench.core.operands import Proxies as ProxyRows
+from imprint_bench.core.operands import Queries
+from imprint_bench.core.scoring import predictions
+from imprint_bench.core.setting import Setting, TaskRows
 from imprint_bench.data.tasks import Task
 from imprint_bench.sweep.plan import Group, group_columns, setting_columns
 from imprint_bench.sweep.proxies import Proxies, class_proxies, joint_proxies, k_of
@@ -99,7 +105,7 @@ def _facts(task: Task, rows: TaskRows, made: Proxies, sizes: Sequence[int]) -> R
 
 
 def _predictions(
-    queries: np.ndarray,
+    queries: Queries,
     parts: Sequence[np.ndarray],
     tasks: Mapping[str, TaskRows],
     settings: Iterable[Setting],
@@ -111,20 +117,37 @@ def _predictions(
         post = "" if s.norm_post in SCALINGS else s.norm_post
         inf = "" if s.norm_inf in SCALINGS else s.norm_inf
         by_norm.setdefault((post, inf), []).append(s)
+    ranks = cache(lambda c: value_ranks(parts[c]))
     for (post, inf), members in by_norm.items():
-        Q = ROW_NORMALIZATIONS[inf](queries) if inf else queries
+        Q = Queries(ROW_NORMALIZATIONS[inf](queries.rows.astype(np.float64))) if inf else queries
         plain = {s: _without(s, post, inf) for s in members}
         if not post:
-            result = predictions(Q, parts, tasks, set(plain.values()))
+            result = predictions(Q, ProxyRows(parts), tasks, set(plain.values()))
             found.update({s: result[plain[s]] for s in members})
             continue
-        cache: dict[tuple[int, ...], np.ndarray] = {}
-        for name in {s.task for s in members}:
-            of_task = [s for s in members if s.task == name]
-            own = tasks[name]._replace(classes=np.arange(len(tasks[name].classes)))
-            normalized = _normalized(post, parts, tuple(tasks[name].classes.tolist()), cache)
-            result = predictions(Q, normalized, {name: own}, {plain[s] for s in of_task})
-            found.update({s: result[plain[s]] for s in of_task})
+        used = {name: tasks[name] for name in sorted({s.task for s in members})}
+        for classes, alike in _alike(used, prefixes=post == "quantile").items():
+            normalized = ProxyRows(_normalized(post, parts, classes, ranks))
+            own = [s for s in members if s.task in alike]
+            result = predictions(Q, normalized, alike, {plain[s] for s in own})
+            found.update({s: result[plain[s]] for s in own})
+    return found
+
+
+def _alike(
+    tasks: Mapping[str, TaskRows], *, prefixes: bool
+) -> dict[tuple[int, ...], dict[str, TaskRows]]:
+    """Return tasks by classes whose normalized proxies serve them; those become their places.
+
+    What the quantile norm makes of a class depends on the classes before it only, so
+    the proxies of a task serve every task that is a beginning of it.
+    """
+    found: dict[tuple[int, ...], dict[str, TaskRows]] = {}
+    for name, task in sorted(tasks.items(), key=lambda item: -len(item[1].classes)):
+        own = tuple(task.classes.tolist())
+        serves = (c for c in found if c[: len(own)] == own and (prefixes or c == own))
+        place = TaskRows(np.arange(len(own)), task.queries)
+        found.setdefault(next(serves, own), {})[name] = place
     return found
 
 
@@ -139,20 +162,13 @@ def _without(setting: Setting, post: str, inf: str) -> Setting:
 def _normalized(
     norm_post: str,
     parts: Sequence[np.ndarray],
-    classes: tuple[int, ...],
-    cache: dict[tuple[int, ...], np.ndarray],
-) -> list[np.ndarray]:
-    """Return the proxies of a task, normalized class by class.
-
-    What the quantile norm makes of a class depends on the classes before it
-    only, so tasks that begin alike share their beginning through `cache`.
-    """
+    classes: Sequence[int],
+    ranks: Callable[[int], np.ndarray],
+) -> Sequence[np.ndarray | RankedProxies]:
+    """Return the proxies of some classes, normalized class by class."""
     chosen = [parts[c] for c in classes]
-    if norm_post != "quantile":
-        labels = np.repeat(np.arange(len(chosen)), list(map(len, chosen)))
-        whole = PROXY_NORMALIZATIONS[norm_post](np.concatenate(chosen).astype(np.float64), labels)
-        return np.split(whole, np.searchsorted(labels, np.arange(1, len(chosen))))
-    prefixes = [classes[: i + 1] for i in range(len(classes))]
-    if not all(prefix in cache for prefix in prefixes):
-        cache.update(zip(prefixes, quantile_normalize_in_turn(chosen), strict=True))
-    return [cache[prefix] for prefix in prefixes]
+    if norm_post == "quantile":
+        return list(quantile_normalize_in_turn(chosen, lambda i: ranks(classes[i])))
+    labels = np.repeat(np.arange(len(chosen)), list(map(len, chosen)))
+    whole = PROXY_NORMALIZATIONS[norm_post](np.concatenate(chosen).astype(np.float64), labels)
+    return np.split(whole, np.searchsorted(labels, np.arange(1, len(chosen))))

@@ -1,7 +1,8 @@
 """A unit of work: trials that share rows and proxies, and the rows that they share."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import heapq
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -9,8 +10,10 @@ import numpy as np
 from imprint_bench.core.generator import GENERATORS
 from imprint_bench.core.normalization import ROW_NORMALIZATIONS
 from imprint_bench.core.sampling import map_labels, n_shot_rows, rows_of
-from imprint_bench.core.scoring import Setting, TaskRows
+from imprint_bench.core.operands import Queries
+from imprint_bench.core.setting import Setting, TaskRows
 from imprint_bench.data.tasks import LabelMap, Task
+from imprint_bench.execution import Shard
 from imprint_bench.sweep.plan import Group, Plan, UnitKey
 
 
@@ -67,7 +70,8 @@ class UnitData:
             chosen = n_shot_rows(rows_of(y, c), n_shot=key.n_shot, seed=seed, names=names)
             self.rows[c] = normalize(X[chosen])
         kept = np.flatnonzero(np.isin(y_test, self.classes))
-        self.queries = arrays.X("test")[kept].astype(np.float64)
+        X_test = arrays.X("test")
+        self.queries = Queries(X_test if len(kept) == len(X_test) else X_test[kept])
         self.y_test = y_test[kept]
 
     def task_rows(self, task: Task, classes: Sequence[int]) -> TaskRows:
@@ -110,8 +114,57 @@ def units(
 def weight(unit: Unit) -> float:
     """Return a rough measure of a unit's work, to start long ones first."""
     ks = {dict(group.gen_params).get("k", 1) for _, group, _ in unit.trials}
-    every_row = GENERATORS[unit.key.gen].every_row
-    return len(unit.trials) + (1e6 if every_row else 1e3 * sum(ks))
+    return _weight(unit.key.gen, len(unit.trials), ks)
+
+
+def deal(plan: Plan, n_shards: int) -> np.ndarray:
+    """Return the shard of every trial when the units of a whole plan are dealt out.
+
+    The heaviest first, each to the shard that has least. The store does not matter, nor
+    does the order of the plan: shards that start at different times neither overlap nor
+    leave a gap.
+
+    Parameters
+    ----------
+    plan : Plan
+    n_shards : int
+
+    Returns
+    -------
+    ndarray of shape (trials,), int
+        From 0 to `n_shards` - 1.
+    """
+    number = {key: i for i, key in enumerate(dict.fromkeys(plan.unit_of_group))}
+    unit_of_group = np.array([number[key] for key in plan.unit_of_group], dtype=np.int64)
+    ks: list[set[int]] = [set() for _ in number]
+    for i, group in zip(unit_of_group, plan.groups, strict=True):
+        ks[i].add(dict(group.gen_params).get("k", 1))
+    n_trials = np.bincount(unit_of_group[plan.group_of], minlength=len(number))
+    weights = [_weight(key.gen, int(n_trials[i]), ks[i]) for key, i in number.items()]
+    shards = np.empty(len(number), dtype=np.int64)
+    loads = [(0.0, shard) for shard in range(n_shards)]  # a heap
+    for _, _, i in sorted((-weights[i], str(key), i) for key, i in number.items()):
+        load, shards[i] = loads[0]
+        heapq.heapreplace(loads, (load + weights[i], int(shards[i])))
+    return shards[unit_of_group[plan.group_of]]
+
+
+def share(plan: Plan, shard: Shard) -> Plan:
+    """Return the part of a plan that is one shard's: whole units, maybe none."""
+    kept = np.flatnonzero(deal(plan, shard.of) == shard.number - 1)
+    groups, group_of = np.unique(plan.group_of[kept], return_inverse=True)
+    return replace(
+        plan,
+        groups=[plan.groups[i] for i in groups],
+        group_of=group_of.astype(np.int32),
+        setting_of=plan.setting_of[kept],
+        ids=plan.ids[kept],
+        unit_of_group=[plan.unit_of_group[i] for i in groups],
+    )
+
+
+def _weight(gen: str, n_trials: int, ks: Collection[int]) -> float:
+    return n_trials + (1e6 if GENERATORS[gen].every_row else 1e3 * sum(ks))
 
 
 def _unit(

@@ -7,7 +7,13 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import KNeighborsClassifier
 
 from imprint_bench.core.aggregation import max_inner_product, nearest_neighbors, predict
-from imprint_bench.core.distances import METRICS, euclidean, euclidean_from_inner, mahalanobis
+from imprint_bench.core.distances import (
+    METRICS,
+    Scaled,
+    euclidean,
+    euclidean_from_inner,
+    mahalanobis,
+)
 from imprint_bench.core.normalization import l2_normalize
 
 LABELS = np.repeat([0, 1, 2], [5, 8, 7])
@@ -101,7 +107,7 @@ def test_one_product_serves_scaled_rows(points):
     expected = cdist(queries * q[:, None], proxies * p[:, None])
     inner = queries @ proxies.T
     before = inner.copy()
-    found = euclidean_from_inner(inner, queries, proxies, q_scale=q, p_scale=p)
+    found = euclidean_from_inner(inner, Scaled.of(queries, q), Scaled.of(proxies, p))
     np.testing.assert_allclose(found, expected, rtol=1e-10)
     np.testing.assert_array_equal(inner, before)
 

@@ -7,7 +7,10 @@ import pytest
 import yaml
 
 from imprint_bench.core.generator import GENERATORS
+from imprint_bench.core.operands import Proxies, Queries
 from imprint_bench.core.scoring import predictions
+from imprint_bench.core.screening import screened
+from imprint_bench.core.setting import Setting, TaskRows
 from imprint_bench.sweep.bank import compute
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.reference import one_trial
@@ -120,7 +123,9 @@ def test_rows_do_not_depend_on_which_other_trials_run(config, digits):
 def test_a_block_of_queries_gives_what_all_together_give(config, digits, monkeypatch):
     plan = make_plan(config(agg={"max": {}, "mnn": MNN}, seeds=[0]), [digits.describe()])
     whole = [row["f1"] for row in rows_of(plan, digits)]
-    monkeypatch.setattr("imprint_bench.core.scoring.BLOCK_ENTRIES", 500)
+    monkeypatch.setattr("imprint_bench.core.exact_scoring.BLOCK_ENTRIES", 500)
+    monkeypatch.setattr("imprint_bench.core.screening.PRODUCTS", 500)
+    monkeypatch.setattr("imprint_bench.core.operands.CHUNK", 20)
     assert [row["f1"] for row in rows_of(plan, digits)] == whole
 
 
@@ -139,4 +144,21 @@ def test_counts_of_a_row_are_those_of_its_task(config, digits):
 
 
 def test_no_settings_give_no_predictions(digits):
-    assert predictions(digits.X("test"), [digits.X("train")[:3]], {}, []) == {}
+    queries, proxies = Queries(digits.X("test")), Proxies([digits.X("train")[:3]])
+    assert predictions(queries, proxies, {}, []) == {}
+
+
+def test_float32_leaves_few_predictions_on_real_embeddings_in_doubt(mobilenet_mnist):
+    X, y, queries = (
+        mobilenet_mnist.X("train"),
+        mobilenet_mnist.y("train"),
+        mobilenet_mnist.X("test"),
+    )
+    tasks = {"all": TaskRows(np.arange(10), np.arange(len(queries)))}
+    params = [{"m": m, "metric": x} for m in (1, 5, 20) for x in ("euclidean", "cosine")]
+    aggs = [("max", ()), *(("mnn", tuple(p.items())) for p in params)]
+    wanted = {Setting("all", post, "none", *agg) for post in ("none", "l2") for agg in aggs}
+    proxies = Proxies([X[y == c] for c in range(10)])
+    found, doubts = screened(Queries(queries), proxies, tasks, wanted)
+    assert set(found) == wanted
+    assert np.mean([len(rows) for rows in doubts.values()]) < 0.05 * len(queries)

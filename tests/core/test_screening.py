@@ -1,0 +1,176 @@
+"""Float32 with a certificate: never another prediction than float64, on ties and near ties."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imprint_bench.core.certainty import Nearest, decide_maxima, decide_votes, product_error
+from imprint_bench.core.exact_scoring import exact_predictions
+from imprint_bench.core.imprinting import Recipe, classify
+from imprint_bench.core.normalization import PROXY_NORMALIZATIONS
+from imprint_bench.core.operands import Proxies, Queries
+from imprint_bench.core.scoring import predictions
+from imprint_bench.core.screening import screened
+from imprint_bench.core.setting import Setting, TaskRows
+
+MS = (1, 2, 3, 5, 50)
+
+
+def every_setting(tasks, ms=MS):
+    aggs = [("max", ())] + [
+        ("mnn", (("m", m), ("metric", metric), ("weighting", weighting)))
+        for m in ms
+        for metric in ("euclidean", "cosine")
+        for weighting in ("distance", "uniform")
+    ]
+    return [
+        Setting(task, post, inf, agg, params)
+        for task in tasks
+        for post in ("none", "l2")
+        for inf in ("none", "l2")
+        for agg, params in aggs
+    ]
+
+
+def by_definition(queries, parts, task, setting):
+    proxies = np.concatenate([parts[c] for c in task.classes]).astype(np.float64)
+    labels = np.repeat(np.arange(len(task.classes)), [len(parts[c]) for c in task.classes])
+    recipe = Recipe(
+        "mean",
+        setting.agg,
+        agg_params=setting.params,
+        norm_post=setting.norm_post,
+        norm_inf=setting.norm_inf,
+    )
+    proxies = PROXY_NORMALIZATIONS[setting.norm_post](proxies, labels)
+    return classify(queries[task.queries], proxies, labels, recipe=recipe)
+
+
+def check_against_the_definition(queries, parts, tasks, wanted=None):
+    wanted = wanted or every_setting(tasks)
+    found = predictions(Queries(queries), Proxies(parts), tasks, wanted)
+    for setting, predicted in found.items():
+        wanted = by_definition(queries, parts, tasks[setting.task], setting)
+        assert predicted.tolist() == wanted.tolist(), setting
+
+
+# Not negative, as after a ReLU: where terms of opposite sign cancel to zero, no rounding is small.
+small_integers = st.integers(0, 3)
+
+
+@st.composite
+def problems(draw):
+    """Rows of small integers, where ties abound, zero rows among them."""
+    length, n_classes = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    row = st.lists(small_integers, min_size=length, max_size=length)
+    some_rows = st.lists(row, min_size=1, max_size=5)
+    queries = np.array(draw(some_rows), dtype=np.float32)
+    parts = [np.array(draw(some_rows), dtype=np.float32) for _ in range(n_classes)]
+    order = draw(st.permutations(range(n_classes)))
+    chosen = draw(st.integers(1, n_classes))
+    tasks = {
+        "all": TaskRows(np.arange(n_classes), np.arange(len(queries))),
+        "some": TaskRows(np.array(order[:chosen]), np.arange(len(queries))[::2]),
+    }
+    return queries, parts, tasks
+
+
+@given(problems())
+@settings(max_examples=150, deadline=None)
+def test_predictions_obey_the_definition_where_ties_abound(problem):
+    check_against_the_definition(*problem)
+
+
+@given(problems(), st.integers(0, 2**32 - 1), st.sampled_from([1e-6, 1e-5, 1e-4]))
+@settings(max_examples=100, deadline=None)
+def test_predictions_obey_the_definition_where_float32_could_err(problem, seed, size):
+    queries, parts, tasks = problem
+    rng = np.random.default_rng(seed)
+
+    def nudged(rows):
+        return (rows * (1 + size * rng.normal(size=rows.shape))).astype(np.float32)
+
+    check_against_the_definition(nudged(queries), [nudged(part) for part in parts], tasks)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1.0, 1e12, 1e25])
+def test_rows_of_any_length_obey_the_definition(scale):
+    rng = np.random.default_rng(0)
+    queries = (scale * rng.normal(size=(30, 6))).astype(np.float32)
+    parts = [(scale * rng.normal(size=(n, 6))).astype(np.float32) for n in (1, 4, 7)]
+    tasks = {"all": TaskRows(np.arange(3), np.arange(30))}
+    # A short query is equally far from all proxies of length one: rounding decides.
+    wanted = [s for s in every_setting(tasks) if s.norm_post == s.norm_inf]
+    check_against_the_definition(queries, parts, tasks, wanted)
+
+
+def test_a_test_row_among_the_proxies_obeys_the_definition():
+    rng = np.random.default_rng(1)
+    parts = [rng.normal(size=(40, 5)).astype(np.float32) for _ in range(3)]
+    queries = np.concatenate([part[:10] for part in parts])
+    check_against_the_definition(queries, parts, {"all": TaskRows(np.arange(3), np.arange(30))})
+
+
+def test_what_is_certain_is_what_float64_predicts_on_close_classes():
+    rng = np.random.default_rng(2)
+    shared = rng.random(size=(200, 64))
+    parts = [(shared + 1e-6 * rng.normal(size=shared.shape)).astype(np.float32) for _ in range(4)]
+    queries = rng.random(size=(400, 64)).astype(np.float32)
+    tasks = {"all": TaskRows(np.arange(4), np.arange(400))}
+    wanted = every_setting(tasks)
+    found, doubts = screened(Queries(queries), Proxies(parts), tasks, wanted)
+    exact = exact_predictions(queries, Proxies(parts), tasks, wanted)
+    assert set(found) == set(wanted)
+    n_doubts = sum(map(len, doubts.values()))
+    wrong = sum(int((found[s] != exact[s]).sum()) for s in wanted)
+    assert wrong > 0, "float32 errs here, or the test shows nothing"
+    assert n_doubts > 0
+    for setting in wanted:
+        differs = np.flatnonzero(found[setting] != exact[setting])
+        assert np.isin(differs, doubts[setting]).all(), setting
+
+
+def test_the_bound_holds_for_inner_products():
+    rng = np.random.default_rng(3)
+    for length in (3, 64, 512, 2048):
+        a, b = (rng.random(size=(100, length)).astype(np.float32) for _ in range(2))
+        exact = a.astype(np.float64) @ b.astype(np.float64).T
+        lengths = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)
+        assert (np.abs(a @ b.T - exact) <= product_error(length) * lengths).all()
+    assert product_error(2**23) == np.inf  # longer than float32 can bound
+
+
+def test_no_error_within_the_bound_changes_a_certain_largest_value():
+    rng = np.random.default_rng(4)
+    values, error = rng.random(size=(300, 5)), 0.1 * rng.random(size=(300, 5))
+    predicted, certain = decide_maxima(values, error)
+    assert 0 < certain.sum() < len(certain)
+    for _ in range(50):
+        moved = values + error * rng.uniform(-1, 1, size=values.shape)
+        assert (moved.argmax(axis=1) == predicted)[certain].all()
+
+
+@pytest.mark.parametrize("weighting", ["uniform", "distance"])
+def test_no_error_within_the_bound_changes_a_certain_vote(weighting):
+    rng = np.random.default_rng(5)
+    n, depth, n_classes = 400, 12, 3
+    distances = np.sort(1 + rng.random(size=(n, depth)), axis=1)
+    classes = rng.integers(n_classes, size=(n, depth))
+    classes[: n // 2, 1:] = classes[: n // 2, :1]  # of one class: exchanges change nothing
+    error = np.full(distances.shape, 0.01)
+    uses = [(m, weighting) for m in (1, 3, 5, 8)]
+    decided = decide_votes(
+        Nearest(-distances, classes), distances, error, uses, n_classes=n_classes
+    )
+    for _ in range(50):
+        moved = distances + error * rng.uniform(-1, 1, size=distances.shape)
+        order = moved.argsort(axis=1)
+        nearest, of = np.take_along_axis(moved, order, 1), np.take_along_axis(classes, order, 1)
+        for m, _ in uses:
+            weights = np.ones((n, m)) if weighting == "uniform" else 1 / nearest[:, :m]
+            votes = np.zeros((n, n_classes))
+            np.add.at(votes, (np.arange(n)[:, None], of[:, :m]), weights)
+            predicted, certain = decided[m, weighting]
+            assert 0 < certain.sum() < n
+            assert (votes.argmax(axis=1) == predicted)[certain].all()
