@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from imprint_bench.core.distances import METRICS
+from imprint_bench.core.noise import without_noise
 from imprint_bench.params import PositiveInt
 from imprint_bench.registry import Registry
 
@@ -14,9 +15,6 @@ Function = Callable[..., np.ndarray]
 
 # Scores that differ by less than the rounding of float64 sums are tied.
 TIE = 1e-12
-# The last bits of a distance's 52-bit mantissa are rounding noise: rounding them away makes
-# equal distances equal. In `neighbors` they hold the class instead, hence 4096 classes at most.
-NOISE_BITS = 12
 SMALLEST = 1e-10  # added to a distance before it divides
 
 
@@ -157,22 +155,6 @@ def class_maxima(inner: np.ndarray, starts: np.ndarray) -> np.ndarray:
     ndarray of shape (n, C)
     """
     return np.maximum.reduceat(inner, starts, axis=1)
-
-
-def without_noise(distances: np.ndarray) -> np.ndarray:
-    """Round the last bits of distances (>= 0, float64) away, which are noise."""
-    return bits_without_noise(distances).view(np.float64)
-
-
-def bits_without_noise(distances: np.ndarray) -> np.ndarray:
-    """Return distances without noise as int64 of the same order, whose last bits are zero.
-
-    They are rounded, not cut off: what should be 1 may be a little less.
-    """
-    bits = np.ascontiguousarray(distances).view(np.int64) + (1 << NOISE_BITS - 1)
-    bits >>= NOISE_BITS
-    bits <<= NOISE_BITS
-    return bits
 
 
 def _votes(distances: np.ndarray, weighting: str) -> np.ndarray:

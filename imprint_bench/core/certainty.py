@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imprint_bench.core.aggregation import SMALLEST, bits_without_noise, predict
+from imprint_bench.core.aggregation import SMALLEST, predict
 from imprint_bench.core.neighbors import CLASS_MASK, nearest_keys, votes
+from imprint_bench.core.noise import bits_without_noise
 
 UNIT = 2.0**-24  # largest relative error of rounding to float32
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from imprint_bench.core.aggregation import NOISE_BITS, SMALLEST, bits_without_noise
+from imprint_bench.core.aggregation import SMALLEST
+from imprint_bench.core.noise import NOISE_BITS, bits_without_noise
 
 CLASS_MASK = (1 << NOISE_BITS) - 1
 

@@ -1,14 +1,16 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from imprint_bench.core.generators import kmedoids as module
 from imprint_bench.core.generators.kmedoids import (
     BUILD_SKLEARN_EXTRA,
-    euclidean_distances,
     kmedoids,
     kmedoids_many_k,
 )
+from imprint_bench.core.generators.pairwise import Distances
 from imprint_bench.errors import ConfigError
 
 
@@ -26,11 +28,52 @@ def digits(shared_data) -> np.ndarray:
 
 def test_distances_are_symmetric_and_zero_on_the_diagonal():
     X = np.random.default_rng(0).normal(size=(600, 5)).astype(np.float32) + 50
-    distances = euclidean_distances(X)
     exact = cdist(X.astype(np.float64), X.astype(np.float64))
-    np.testing.assert_allclose(distances, exact, atol=1e-7)
-    np.testing.assert_array_equal(distances, distances.T)
-    np.testing.assert_array_equal(np.diag(distances), 0)
+    found = Distances(X)
+    np.testing.assert_allclose(found.exact, exact, atol=1e-7)
+    for distances in (found.single, found.exact):
+        np.testing.assert_array_equal(distances, distances.T)
+        np.testing.assert_array_equal(np.diag(distances), 0)
+    assert (np.abs(found.single - exact) <= found.error[:, None]).all()
+    assert found.error.max() < 0.1
+
+
+def by_definition(X, k):
+    """The alternation in the plainest words."""
+    distances = cdist(X, X)
+    medoids = np.argsort(distances.sum(axis=1).round(9), kind="stable")[:k]
+    while True:
+        before, labels = medoids.copy(), distances[medoids].argmin(axis=0)
+        for c in range(k):
+            rows = np.flatnonzero(labels == c)
+            if medoids[c] in rows:
+                sums = distances[np.ix_(rows, rows)].sum(axis=1).round(9)
+                if sums.min() < sums[rows == medoids[c]][0]:
+                    medoids[c] = rows[sums.argmin()]
+        if (medoids == before).all():
+            return X[medoids]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(2, 4), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_medoids_obey_the_definition(seed, k, length, repeats):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(rng.integers(8, 60), length)).astype(np.float32)
+    if repeats:  # rows at distance zero, of which float32 knows nothing
+        X = X[rng.integers(len(X), size=len(X))]
+    np.testing.assert_array_equal(kmedoids(X, k=k), by_definition(X.astype(np.float64), k))
+
+
+def test_medoids_obey_the_definition_on_real_embeddings(digits):
+    X = digits[:500]
+    for k in (1, 2, 5, 20):
+        np.testing.assert_array_equal(kmedoids(X, k=k), by_definition(X.astype(np.float64), k))
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_rows_of_any_length_have_medoids(scale):
+    X = np.random.default_rng(3).normal(size=(50, 4))
+    np.testing.assert_array_equal(kmedoids(scale * X, k=4), scale * kmedoids(X, k=4))
 
 
 def test_the_medoid_of_one_cluster_has_the_smallest_sum_of_distances():
@@ -59,15 +102,16 @@ def test_no_swap_with_a_row_of_its_own_cluster_lowers_the_cost_at_the_end(digits
 
 
 def test_all_k_share_one_matrix_of_distances(monkeypatch):
-    calls = []
+    made = []
 
-    def counted(X):
-        calls.append(X)
-        return euclidean_distances(X)
+    class Counted(Distances):
+        def __init__(self, X):
+            made.append(X)
+            super().__init__(X)
 
-    monkeypatch.setattr(module, "euclidean_distances", counted)
+    monkeypatch.setattr(module, "Distances", Counted)
     kmedoids_many_k(np.random.default_rng(2).normal(size=(30, 3)), ks=[1, 2, 5, 30])
-    assert len(calls) == 1
+    assert len(made) == 1
 
 
 @pytest.mark.filterwarnings("ignore")  # those of scikit-learn-extra are not ours to mend

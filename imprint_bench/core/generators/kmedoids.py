@@ -7,11 +7,11 @@ import numpy as np
 
 from imprint_bench.core.generator import for_each_class
 from imprint_bench.core.generators.centered import Array
+from imprint_bench.core.generators.pairwise import Distances
 from imprint_bench.errors import ConfigError
 from imprint_bench.params import PositiveInt
 
 MAX_ITERATIONS = 300
-CACHED = 2**16  # distances that are finished while they lie in the cache
 
 Method = Literal["alternate", "fasterpam"]
 Backend = Literal["imprint_bench", "sklearn_extra"]
@@ -36,8 +36,8 @@ def kmedoids_many_k(
     if wanted[0] >= len(X):
         return {k: X.copy() for k in wanted}
     find = _by_fasterpam if method == "fasterpam" else _alternate
-    distances = euclidean_distances(X)
-    central = np.argsort(distances.sum(axis=1), kind="stable")
+    distances = Distances(X)
+    central = distances.central(max(k for k in wanted if k < len(X)))
     return {k: X[find(distances, central[:k])] if k < len(X) else X.copy() for k in wanted}
 
 
@@ -60,7 +60,8 @@ def kmedoids(
     Parameters
     ----------
     X : ndarray of shape (n, l)
-        Embeddings of one class, n >= 1. The distances take 8 n^2 bytes.
+        Embeddings of one class, n >= 1. The distances take 4 n^2 bytes,
+        and twice as many more where rows repeat each other.
     k : int
         Number of proxies wanted, k >= 1. A class of at most `k` embeddings
         gives all it has, in their order.
@@ -95,51 +96,27 @@ def kmedoids(
     return kmedoids_many_k(X, ks=[k], method=method, backend=backend)[k]
 
 
-def euclidean_distances(X: Array) -> Array:
-    """Return all distances between rows, float64 of shape (n, n), symmetric, diagonal zero."""
-    rows = X - X.mean(axis=0, dtype=np.float64)
-    squares = np.einsum("ij,ij->i", rows, rows)
-    distances = rows @ rows.T
-    step = max(1, CACHED // len(rows))
-    for start in range(0, len(rows), step):
-        block = distances[start : start + step]
-        block *= -2
-        # Both norms are added in one go: in two, (i, j) and (j, i) would round differently.
-        block += squares[start : start + step, None] + squares
-        np.sqrt(np.maximum(block, 0, out=block), out=block)
-    np.fill_diagonal(distances, 0)
-    return distances
-
-
-def _alternate(distances: Array, start: Array) -> Array:
+def _alternate(distances: Distances, start: Array) -> Array:
     """Return the row numbers of the medoids at which the alternation ends."""
     medoids = start.copy()
-    costs: dict[int, tuple[Array, int]] = {}  # cluster: its rows and the medoid they lead to
+    centers: dict[int, tuple[Array, int]] = {}  # cluster: its rows and the medoid they lead to
     for _ in range(MAX_ITERATIONS):
-        labels = distances[medoids].argmin(axis=0)
+        labels = distances.nearest_of(medoids)
         before = medoids.copy()
         for cluster in range(len(medoids)):
             rows = np.flatnonzero(labels == cluster)
             if not len(rows):  # its medoid repeats another one, which took its rows
                 continue
-            known = costs.get(cluster)
+            known = centers.get(cluster)
             if known is None or not np.array_equal(known[0], rows):
-                costs[cluster] = rows, _center_of(distances, rows, medoids[cluster])
-            medoids[cluster] = costs[cluster][1]
+                centers[cluster] = rows, distances.center_of(rows, int(medoids[cluster]))
+            medoids[cluster] = centers[cluster][1]
         if np.array_equal(medoids, before):
             break
     return medoids
 
 
-def _center_of(distances: Array, rows: Array, medoid: int) -> int:
-    """Return the row with the smallest sum of distances, or `medoid` if none is better."""
-    everything = len(rows) == len(distances)
-    sums = (distances if everything else distances[np.ix_(rows, rows)]).sum(axis=1)
-    best = int(sums.argmin())
-    return int(rows[best]) if sums[best] < sums[rows == medoid].max(initial=-np.inf) else medoid
-
-
-def _by_fasterpam(distances: Array, start: Array) -> Array:
+def _by_fasterpam(distances: Distances, start: Array) -> Array:
     try:
         from kmedoids import fasterpam
     except ImportError:
@@ -147,7 +124,9 @@ def _by_fasterpam(distances: Array, start: Array) -> Array:
             "gen.kmedoids.method: 'fasterpam' needs the package kmedoids, which is not installed; "
             "pip install kmedoids (GPL-3.0-or-later)."
         ) from None
-    found = fasterpam(distances, start.astype(np.uint64), n_cpu=1)  # nothing random with a start
+    found = fasterpam(
+        distances.exact, start.astype(np.uint64), n_cpu=1
+    )  # nothing random with a start
     return np.asarray(found.medoids, dtype=np.intp)
 
 
