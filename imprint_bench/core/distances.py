@@ -12,10 +12,12 @@ from imprint_bench.core.normalization import l2_normalize
 from imprint_bench.registry import Registry
 
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Map = Callable[[np.ndarray], np.ndarray]
 
 # Below this share of |q|^2 + |p|^2 a squared distance from inner products has lost
 # too many digits to cancellation, and is computed from the difference instead.
 CANCELLED = 1e-6
+ROWS = 1 << 13  # that are turned to float64 at a time
 COSINE_UNITS = 2.0**45  # in a cosine of 1
 
 
@@ -28,23 +30,26 @@ class Metric:
     name : str
     distance : callable
         ``(queries (n, l), proxies (p, l)) -> distances (n, p)``, float64.
-    of_task : bool
-        Whether the distance to one proxy depends on the other proxies of the task.
+    fit : callable or None
+        ``(proxies (p, l)) -> map``, where the distance is the Euclidean one between rows that
+        ``map (n, l) -> (n, l)``, float64, has changed; it is fitted to the proxies of a task.
     """
 
     name: str
     distance: Distance
-    of_task: bool = False
+    fit: Callable[[np.ndarray], Map] | None = None
 
 
 METRICS: Registry[Metric] = Registry("metric")
 
 
-def metric(name: str, *, of_task: bool = False) -> Callable[[Distance], Distance]:
+def metric(
+    name: str, *, fit: Callable[[np.ndarray], Map] | None = None
+) -> Callable[[Distance], Distance]:
     """Return a decorator that files a distance, unchanged."""
 
     def file(distance: Distance) -> Distance:
-        METRICS.add(name, Metric(name, distance, of_task))
+        METRICS.add(name, Metric(name, distance, fit))
         return distance
 
     return file
@@ -131,7 +136,8 @@ def cosine(queries: np.ndarray, proxies: np.ndarray) -> np.ndarray:
 def cosine_distances(cosines: np.ndarray) -> np.ndarray:
     """Return 1 - cosine, in multiples of 2^-45: below that, the cosines are rounding noise."""
     distances = np.rint((1 - cosines) * COSINE_UNITS)
-    return np.clip(distances, 0, 2 * COSINE_UNITS, out=distances) / COSINE_UNITS
+    np.clip(distances, 0, 2 * COSINE_UNITS, out=distances)
+    return np.abs(distances, out=distances) / COSINE_UNITS  # no negative zero, whose bits differ
 
 
 @metric("manhattan")
@@ -140,12 +146,15 @@ def manhattan(queries: np.ndarray, proxies: np.ndarray) -> np.ndarray:
     return cdist(queries.astype(np.float64), proxies.astype(np.float64), "cityblock")
 
 
-@metric("mahalanobis", of_task=True)
-def mahalanobis(queries: np.ndarray, proxies: np.ndarray) -> np.ndarray:
-    """Return Mahalanobis distances under the covariance of the proxies plus 1e-6 I.
+def whitening(proxies: np.ndarray) -> Map:
+    """Return the map after which the Mahalanobis distance is the Euclidean one.
 
-    Computed as Euclidean distances after whitening: one factorization and one
-    matrix product.
+    With the covariance C of the proxies and the Cholesky factor L L^T = C + 1e-6 I, a row
+    becomes L^-1 (row - mean of the proxies).
+
+    Parameters
+    ----------
+    proxies : ndarray of shape (p, l)
 
     Raises
     ------
@@ -154,11 +163,25 @@ def mahalanobis(queries: np.ndarray, proxies: np.ndarray) -> np.ndarray:
     """
     if len(proxies) < 2:
         raise ValueError("mahalanobis needs at least two proxies")
-    P = proxies.astype(np.float64)
-    center = P.mean(axis=0)
-    P = P - center
-    covariance = P.T @ P / (len(P) - 1)
+    center = proxies.mean(axis=0, dtype=np.float64)
+    covariance = np.zeros((len(center), len(center)))
+    for start in range(0, len(proxies), ROWS):  # no float64 copy of all proxies
+        rows = proxies[start : start + ROWS] - center
+        covariance += rows.T @ rows
+    covariance /= len(proxies) - 1
     covariance.flat[:: len(covariance) + 1] += 1e-6
     factor = cho_factor(covariance, lower=True)[0]
-    whiten = (solve_triangular(factor, (X.T), lower=True).T for X in (queries - center, P))
-    return euclidean(*whiten)
+    return lambda rows: solve_triangular(factor, (rows - center).T, lower=True).T
+
+
+@metric("mahalanobis", fit=whitening)
+def mahalanobis(queries: np.ndarray, proxies: np.ndarray) -> np.ndarray:
+    """Return Mahalanobis distances under the covariance of the proxies plus 1e-6 I.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two proxies, which have no covariance.
+    """
+    whiten = whitening(proxies)
+    return euclidean(whiten(queries), whiten(proxies))

@@ -118,13 +118,6 @@ def _mnn(block: _Block, settings: Sequence[Setting]) -> Predicted:
 
     for (metric, post, inf), group in groupby(sorted(settings, key=kind), key=kind):
         by_task = {t: list(g) for t, g in groupby(_by(list(group), "task"), key=lambda s: s.task)}
-        if METRICS[metric].of_task:
-            for members in by_task.values():
-                queries, proxies, labels = block.of_task(members[0])
-                starts = np.searchsorted(labels, np.arange(labels[-1] + 1))
-                distances = METRICS[metric].distance(queries, proxies)
-                yield from _vote(class_lists(distances, starts, depth=depth), members, depth)
-            continue
         lists = class_lists(block.distances(metric, post, inf), block.proxies.starts, depth=depth)
         for task, members in by_task.items():
             rows = block.rows[task]

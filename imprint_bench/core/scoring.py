@@ -6,11 +6,14 @@ done again in float64 (`exact_scoring`), and so is whatever float32 cannot do. T
 result is that of `imprinting`, which does the same one setting at a time.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from itertools import groupby
 
 import numpy as np
 
+from imprint_bench.core.distances import METRICS, Map
 from imprint_bench.core.exact_scoring import exact_predictions
+from imprint_bench.core.normalization import ROW_NORMALIZATIONS
 from imprint_bench.core.operands import Proxies, Queries
 from imprint_bench.core.screening import screened
 from imprint_bench.core.setting import Setting, TaskRows
@@ -40,11 +43,13 @@ def predictions(
     """
     same = {setting: _canonical(setting) for setting in settings}
     wanted = set(same.values())
-    found, doubts = screened(queries, proxies, tasks, wanted)
+    fitted = {setting for setting in wanted if _fit(setting)}
+    found, doubts = screened(queries, proxies, tasks, wanted - fitted)
     _settle(found, doubts, queries, proxies, tasks)
-    left = wanted.difference(found)
+    left = wanted - fitted - set(found)
     if left:
         found |= exact_predictions(queries.rows, proxies, tasks, left)
+    found |= _fitted_predictions(queries, proxies, tasks, fitted)
     return {setting: found[canonical] for setting, canonical in same.items()}
 
 
@@ -59,6 +64,47 @@ def _canonical(setting: Setting) -> Setting:
     if setting.agg == "mnn" and setting.params.get("metric") == "cosine":
         return setting._replace(norm_inf="none", norm_post="none")
     return setting
+
+
+def _fit(setting: Setting) -> Callable[[np.ndarray], Map] | None:
+    """Return what fits a map to proxies, if the setting's metric is Euclidean after one."""
+    return METRICS[setting.params.get("metric", "euclidean")].fit if setting.agg == "mnn" else None
+
+
+def _fitted_predictions(
+    queries: Queries,
+    proxies: Proxies,
+    tasks: Mapping[str, TaskRows],
+    settings: Collection[Setting],
+) -> dict[Setting, np.ndarray]:
+    """Predict settings whose metric is Euclidean after a map, once the rows are mapped."""
+    found: dict[Setting, np.ndarray] = {}
+
+    def rows_and_map(s: Setting) -> tuple[str, str, str, str]:
+        return s.task, s.norm_post, str(s.params["metric"]), s.norm_inf
+
+    ordered = sorted(settings, key=rows_and_map)
+    for (name, norm_post, _), same_map in groupby(ordered, key=lambda s: rows_and_map(s)[:3]):
+        members = list(same_map)
+        fit, task = _fit(members[0]), tasks[name]
+        assert fit is not None  # its settings were chosen for it
+        normalize = ROW_NORMALIZATIONS[norm_post]
+        parts = [normalize(proxies.parts[c].astype(np.float64)) for c in task.classes]
+        change = fit(np.concatenate(parts))
+        mapped = Proxies([change(part) for part in parts])
+        of_all = TaskRows(np.arange(len(task.classes)), np.arange(len(task.queries)))
+        for norm_inf, group in groupby(members, key=lambda s: s.norm_inf):
+            own = ROW_NORMALIZATIONS[norm_inf](queries.rows[task.queries].astype(np.float64))
+            plain = {s: _mapped(s) for s in group}
+            result = predictions(Queries(change(own)), mapped, {name: of_all}, plain.values())
+            found.update({s: result[plain[s]] for s in plain})
+    return found
+
+
+def _mapped(setting: Setting) -> Setting:
+    """Return the setting that is left once rows are normalized and mapped."""
+    params = tuple(item for item in setting.agg_params if item[0] != "metric")
+    return setting._replace(norm_post="none", norm_inf="none", agg_params=params)
 
 
 def _settle(

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imprint_bench.core.certainty import Nearest, decide_maxima, decide_votes, product_error
+from imprint_bench.core.manhattan import is_compiled, kernel
 from imprint_bench.core.normalization import inverse
 from imprint_bench.core.operands import Chunk, Proxies, Queries
 from imprint_bench.core.setting import Setting, TaskRows
@@ -72,6 +73,7 @@ class _Ranking:
         self.longest = np.maximum.reduceat(self.norms, proxies.starts)  # of every class
         # No length makes a difference: after an L2 norm, or because X was L2-normalized.
         self.flat = bool(np.ptp(self.norms) <= EQUAL_NORMS * self.norms.max())
+        self.length = proxies.length
         self.error = product_error(proxies.length)
         lengths = self.norms[self.norms > 0]
         self._safe = bool(
@@ -84,11 +86,17 @@ class _Ranking:
         """Whether float32 can predict a setting; distances need proxies with a direction."""
         if not self._safe or setting.agg not in ("max", "mnn"):
             return False
+        if setting.agg == "max":
+            return True
         metric = setting.params.get("metric", "euclidean")
-        return setting.agg == "max" or (metric in SCREENED_METRICS and bool(self.norms.min() > 0))
+        if metric == "manhattan":
+            return is_compiled()
+        return metric in SCREENED_METRICS and bool(self.norms.min() > 0)
 
     def order(self, setting: Setting) -> str:
         """Return what ranks the proxies: products, products per length, or a distance."""
+        if setting.params.get("metric") == "manhattan":
+            return f"manhattan {setting.norm_post} {setting.norm_inf}"
         norm_post = "l2" if setting.params.get("metric") == "cosine" else setting.norm_post
         if self.flat or (setting.agg == "max" and norm_post == "none"):
             return "product"
@@ -117,6 +125,7 @@ class _Reducer:
         near = [s for s in settings if s.agg == "mnn"]
         self.maxima = {ranking.order(s) for s in settings if s.agg == "max"}
         self.lists = {ranking.order(s) for s in near}
+        self.orders = sorted(self.maxima | self.lists)
         self.depth = SPARE + max((s.params["m"] for s in near), default=0)
         width = max(chunk.columns.stop - chunk.columns.start for chunk in proxies.chunks)
         self.step = max(1, min(PRODUCTS // width, len(queries.rows)))
@@ -134,9 +143,13 @@ class _Reducer:
         for chunk, single in zip(self.proxies.chunks, self.proxies.single, strict=True):
             shape = len(rows), len(single)
             products = self._products[: shape[0] * shape[1]].reshape(shape)
-            np.matmul(rows, single.T, out=products)
-            for order in sorted(self.maxima | self.lists):
-                values = self._ranked(order, products, chunk, norms)
+            if not all(order.startswith("manhattan") for order in self.orders):
+                np.matmul(rows, single.T, out=products)
+            for order in self.orders:
+                if order.startswith("manhattan"):
+                    values = self._manhattan(order, rows, single, chunk, norms)
+                else:
+                    values = self._ranked(order, products, chunk, norms)
                 if order in maxima:
                     out = maxima[order][:, chunk.classes]
                     np.maximum.reduceat(values, chunk.starts, axis=1, out=out)
@@ -160,6 +173,24 @@ class _Reducer:
             np.multiply(products, scale.astype(np.float32)[:, None], out=values)
             values -= self._halves[chunk.columns]
         return values
+
+    def _manhattan(
+        self,
+        order: str,
+        rows: np.ndarray,
+        single: np.ndarray,
+        chunk: Chunk,
+        norms: np.ndarray,
+    ) -> np.ndarray:
+        """Return the Manhattan distances of queries to the proxies of a chunk, negative."""
+        _, norm_post, norm_inf = order.split()
+        if norm_post == "l2":
+            single = single * self._inverse[chunk.columns, None]
+        if norm_inf == "l2":
+            rows = rows * _scale(norms, norm_inf).astype(np.float32)[:, None]
+        values = self._values[: len(rows) * len(single)].reshape(len(rows), len(single))
+        kernel()(np.ascontiguousarray(rows), np.ascontiguousarray(single), values)
+        return np.negative(values, out=values)
 
 
 def _decided(
@@ -203,7 +234,9 @@ def _voted(
     for (metric, norm_post, norm_inf), group in groupby(sorted(settings, key=kind), key=kind):
         members = list(group)
         lengths = norms * _scale(norms, norm_inf)
-        if metric == "cosine":
+        if metric == "manhattan":
+            near = _manhattan_distances(nearest.values, lengths, norm_post, ranking)
+        elif metric == "cosine":
             near = _cosine_distances(nearest.values, norms, ranking)
         elif ranking.order(members[0]).startswith("distance"):
             near = _from_distance_order(nearest.values, lengths, ranking)
@@ -228,6 +261,16 @@ def _cosines(values: np.ndarray, norms: np.ndarray, ranking: _Ranking) -> tuple[
 def _cosine_distances(values: np.ndarray, norms: np.ndarray, ranking: _Ranking) -> Bounded:
     cosines, error = _cosines(values, norms, ranking)
     return np.clip(1 - cosines, 0, 2), np.full(cosines.shape, error)
+
+
+def _manhattan_distances(
+    values: np.ndarray, lengths: np.ndarray, norm_post: str, ranking: _Ranking
+) -> Bounded:
+    """Return Manhattan distances; a sum of one sign errs by little more than each of its terms."""
+    longest = 1.0 if norm_post == "l2" else ranking.norms.max()
+    # Rounded rows: each number is wrong by a share of itself, so all by one of sqrt(l) lengths.
+    slack = product_error(4) * np.sqrt(ranking.length) * (lengths + longest)
+    return -values, -values * ranking.error + slack[:, None]
 
 
 def _from_cosines(

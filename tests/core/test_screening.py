@@ -15,13 +15,14 @@ from imprint_bench.core.screening import screened
 from imprint_bench.core.setting import Setting, TaskRows
 
 MS = (1, 2, 3, 5, 50)
+METRICS = ("euclidean", "cosine", "manhattan")
 
 
 def every_setting(tasks, ms=MS):
     aggs = [("max", ())] + [
         ("mnn", (("m", m), ("metric", metric), ("weighting", weighting)))
         for m in ms
-        for metric in ("euclidean", "cosine")
+        for metric in METRICS
         for weighting in ("distance", "uniform")
     ]
     return [
