@@ -27,8 +27,8 @@ format: $(VENV)/.tested  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install  ## Measure trials per CPU second of the shared and of the reference path
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.paths $(ARGS)
+bench: install  ## Measure the engine and write benchmarks/README.md (ARGS=--help, ARGS=--quick)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ARGS)
 
 wheel: $(VENV)/.tested  ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
@@ -49,5 +49,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,kmedoids]'
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,kmedoids,dask,slurm]'
 	touch $@

@@ -1,1 +1,1 @@
-"""Benchmarks that anyone can repeat; they report ratios."""
+"""What the engine costs, measured in one run: `python -m benchmarks --help`."""

@@ -1,101 +1,189 @@
-"""Trials per CPU second: the shared path of a sweep against the reference path.
+"""The shared path of a sweep against the reference path: CPU seconds, memory, accuracies.
 
-    python -m benchmarks.paths                                    # make bench
-    python -m benchmarks.paths +sweep=mnist_mobilenet paths.data=FOLDER --sample 200
-
-Both compute the same trials in this process with one thread, and every accuracy
-is compared. With --sample N the reference path computes N trials of the plan,
-drawn at random, and its rate is that of the sample.
+Each path runs in a fresh process with one BLAS thread. The shared path computes every
+trial. The reference path computes one trial at a time: every one where a job is small,
+else a stratified sample (`strata`), from which its time for all trials is extrapolated.
+Every accuracy that both computed is compared.
 """
 
-import argparse
-import os
-import platform
-import sys
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-from threadpoolctl import threadpool_limits
 
-from imprint_bench.command_line import conf_folder
-from imprint_bench.config import Config, read
+from benchmarks.fresh import Measured, fresh
+from benchmarks.iterations import iterations_of
+from benchmarks.jobs import Job, planned, plans_of
+from benchmarks.strata import Stratum, sample, strata_of, whole_seconds
+from benchmarks.work import unique_work
 from imprint_bench.sweep.bank import compute
 from imprint_bench.sweep.plan import Plan
-from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.reference import one_trial
-from imprint_bench.sweep.run import described, embed
-from imprint_bench.sweep.unit import units
+from imprint_bench.sweep.rehearsal import rehearse
+
+Row = dict[str, Any]
 
 
-def main() -> int:
-    """Measure, print the two rates and their ratio; 1 if an accuracy differs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sample", type=int, metavar="N", help="trials of the reference path")
-    parser.add_argument("overrides", nargs="*", default=[], help="as for imprint_bench")
-    options = parser.parse_args()
-    config = _config(options.overrides or ["+sweep=bench"])
-    descriptions = described(config)
-    embeddings = embed(config, descriptions)
-    plan = make_plan(config, descriptions)
-    work = units(
-        plan, np.ones(len(plan), dtype=bool), {p: e.fingerprint for p, e in embeddings.items()}
-    )
-    with threadpool_limits(1):
-        started = time.process_time()
-        rows = [r for u in work for r in compute(u, embeddings[u.key.fm, u.key.dataset])]
-        shared = time.process_time() - started
-        accuracies = {row["trial_id"]: row["accuracy"] for row in rows}
-        chosen = _chosen(len(plan), options.sample)
-        started = time.process_time()
-        found = [_reference(plan, i, embeddings) for i in chosen]
-        reference = time.process_time() - started
-    different = sum(
-        accuracy != accuracies[plan.ids[i].decode()]
-        for i, accuracy in zip(chosen, found, strict=True)
-    )
-    rates = len(plan) / shared, len(chosen) / reference
-    print(
-        f"{config.name}: {len(plan)} trials on {', '.join('/'.join(p[::-1]) for p in embeddings)}"
-    )
-    print(
-        f"machine: {platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, NumPy {np.__version__}; one thread"
-    )
-    for path, n, seconds in (("shared", len(plan), shared), ("reference", len(chosen), reference)):
-        print(
-            f"{path:>9} path: {n:6d} trials in {seconds:7.1f} CPU s = {n / seconds:8.1f} per CPU s"
-        )
-    print(f"ratio: {rates[0] / rates[1]:.0f}")
-    print(f"accuracies that differ: {different} of {len(chosen)}")
-    return int(different > 0)
+class Shared(NamedTuple):
+    """What the shared path gave: accuracies by trial id, and CPU seconds by generator."""
+
+    accuracies: dict[str, float]
+    seconds: dict[str, float]
 
 
-def _config(overrides: Sequence[str]) -> Config:
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        raw = compose("config", overrides=list(overrides))
-    return read(OmegaConf.to_container(raw, resolve=True))
+class Reference(NamedTuple):
+    """What the reference path gave for some trials: ids, accuracies, CPU seconds of each."""
+
+    ids: list[str]
+    accuracies: list[float]
+    seconds: np.ndarray
 
 
-def _chosen(n_trials: int, sample: int | None) -> np.ndarray:
-    if sample is None or sample >= n_trials:
-        return np.arange(n_trials)
-    return np.sort(np.random.default_rng(0).choice(n_trials, sample, replace=False))
+def measure(job: Job, *, peaks: Mapping[str, float], each: int | None) -> dict[str, list[Row]]:
+    """Return the rows of a job for `paths`, `generators`, `strata` and `work`.
+
+    Parameters
+    ----------
+    job : Job
+    peaks : mapping from dtype to GFLOP per CPU second
+        Of this machine, measured in this run.
+    each : int or None
+        Trials of every stratum for the reference path; None takes one, or all where
+        the job is small; 0 leaves the reference path out.
+    """
+    shared = fresh(shared_path, job)
+    strata = [s for plan in plans_of(job) for s in strata_of(plan)]
+    n_each = each if each is not None else (len(strata) if job.whole else 1)
+    chosen = sample(strata, each=n_each) if n_each else np.empty(0, dtype=int)
+    reference = fresh(reference_path, job, chosen)
+    whole = whole_seconds(strata, chosen, reference.result.seconds) if len(chosen) else {}
+    work = fresh(_work, job).result
+    row = _row(job, shared, reference, strata, sum(whole.values()))
+    gflop = sum(work.values()) / 1e9
+    row["unique_gflop"] = gflop
+    for dtype, speed in peaks.items():
+        row[f"{dtype}_gflops"] = speed
+        row[f"{dtype}_bound_seconds"] = gflop / speed
+        row[f"times_{dtype}_bound"] = row["shared_cpu_seconds"] * speed / gflop
+    return {
+        "paths": [row],
+        "generators": _by_generator(job, shared.result, strata, whole),
+        "strata": _by_stratum(job, strata, chosen, reference.result.seconds),
+        "work": [{"job": job.name, "piece": p, "gflop": f / 1e9} for p, f in work.items()],
+    }
 
 
-def _reference(plan: Plan, i: int, embeddings: dict) -> float:
+def shared_path(job: Job) -> Shared:
+    """Compute all trials of a job in banks."""
+    accuracies: dict[str, float] = {}
+    seconds: dict[str, float] = defaultdict(float)
+    for config in job.configs:
+        rehearse(config)  # imports what methods import when they are first called
+        _, work = planned(config, job.embeddings)
+        for unit in work:
+            started = time.process_time()
+            rows = compute(unit, job.embeddings[unit.key.fm, unit.key.dataset])
+            seconds[unit.key.gen] += time.process_time() - started
+            accuracies.update((row["trial_id"], row["accuracy"]) for row in rows)
+    return Shared(accuracies, dict(seconds))
+
+
+def reference_path(job: Job, chosen: np.ndarray) -> Reference:
+    """Compute the chosen trials of a job one by one; places count through all its plans."""
+    found = Reference([], [], np.empty(len(chosen)))
+    first = 0
+    for config, plan in zip(job.configs, plans_of(job), strict=True):
+        rehearse(config)
+        mine = chosen[(chosen >= first) & (chosen < first + len(plan))] - first
+        for i in mine.tolist():
+            started = time.process_time()
+            found.accuracies.append(_one(plan, i, job))
+            found.seconds[len(found.ids)] = time.process_time() - started
+            found.ids.append(plan.ids[i].decode())
+        first += len(plan)
+    return found
+
+
+def _one(plan: Plan, i: int, job: Job) -> float:
     group, setting = plan.groups[plan.group_of[i]], plan.settings[plan.setting_of[i]]
     place = (group.dataset, group.mapping)
     return one_trial(
         group,
         setting,
-        arrays=embeddings[group.fm, group.dataset],
+        arrays=job.embeddings[group.fm, group.dataset],
         task=plan.tasks[place][setting.task],
         label_map=plan.labels[place].label_map,
     ).accuracy
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _work(job: Job) -> dict[str, float]:
+    """Return the FLOPs of the unique work of a job, over all its sweeps together."""
+    plans = list(plans_of(job))
+    maps = {place: labels.label_map for plan in plans for place, labels in plan.labels.items()}
+    lengths = {pair: entry.length for pair, entry in job.embeddings.items()}
+    return unique_work(plans, lengths, iterations_of(job.embeddings, maps))
+
+
+def _row(
+    job: Job, shared: Measured, reference: Measured, strata: Sequence[Stratum], whole: float
+) -> Row:
+    """Return both paths side by side."""
+    found: Shared = shared.result
+    plain: Reference = reference.result
+    differ = sum(a != found.accuracies[i] for i, a in zip(plain.ids, plain.accuracies, strict=True))
+    took = sum(found.seconds.values())
+    compared = len(plain.ids)
+    return {
+        "job": job.name,
+        "data": job.data,
+        "length": max(entry.length for entry in job.embeddings.values()),
+        "trials": len(strata),
+        "strata": len(set(strata)),
+        "shared_cpu_seconds": took,
+        "shared_peak_mib": shared.peak_mib,
+        "compared": compared,
+        "differ": differ,
+        "reference_cpu_seconds": float(plain.seconds.sum()),
+        "reference_peak_mib": reference.peak_mib if compared else None,
+        "reference_whole_cpu_seconds": whole if compared else None,
+        "sharing": whole / took if compared else None,
+    }
+
+
+def _by_generator(
+    job: Job, shared: Shared, strata: Sequence[Stratum], whole: Mapping[Stratum, float]
+) -> list[Row]:
+    reference: dict[str, float] = defaultdict(float)
+    for stratum, seconds in whole.items():
+        reference[stratum.gen] += seconds
+    return [
+        {
+            "job": job.name,
+            "gen": gen,
+            "trials": sum(s.gen == gen for s in strata),
+            "shared_cpu_seconds": seconds,
+            "reference_whole_cpu_seconds": reference[gen] if whole else None,
+            "sharing": reference[gen] / seconds if whole else None,
+        }
+        for gen, seconds in shared.seconds.items()
+    ]
+
+
+def _by_stratum(
+    job: Job, strata: Sequence[Stratum], chosen: np.ndarray, seconds: np.ndarray
+) -> list[Row]:
+    measured = defaultdict(list)
+    for i, took in zip(chosen.tolist(), seconds.tolist(), strict=True):
+        measured[strata[i]].append(took)
+    return [
+        {
+            "job": job.name,
+            **stratum._asdict(),
+            "trials": strata.count(stratum),
+            "measured": len(measured[stratum]),
+            "reference_cpu_seconds_per_trial": float(np.mean(measured[stratum])),
+        }
+        for stratum in measured
+    ]

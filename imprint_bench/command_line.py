@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from imprint_bench.errors import ConfigError, did_you_mean
 
 VALUES = {"cfg": ("job", "hydra", "all"), "info": ("all", "defaults", "plugins", "searchpath")}
+ONE_OF = ("executor", "norm", "paths")  # of several, Hydra would silently take the last
 
 
 def conf_folder() -> Path:
@@ -67,15 +68,18 @@ def check(options: argparse.Namespace) -> None:
     for override in map(_parsed, options.overrides):
         group = override.key_or_group
         if override.is_sweep_override() and not options.multirun:
+            remedy = f"write {group}=[A,B] to have them in one sweep, or "
             raise ConfigError(
-                f"{override.input_line}: several values; write {group}=[A,B] to have them in one "
-                "sweep, or add -m for one job per value."
+                f"{override.input_line}: several values; "
+                f"{'' if group in ONE_OF else remedy}add -m for one job per value."
             )
         names = choices(folders, group)
         if not names or override.is_delete():
             continue
         for value in _values(override):
             chosen = value if isinstance(value, list) else [value]
+            if group in ONE_OF and len(chosen) > 1:
+                raise ConfigError(f"{group}: expected one name, got {chosen}; write {group}=NAME.")
             for name in chosen:
                 if name is None or str(name) not in names:
                     raise ConfigError(no_choice(group, name, names))

@@ -4,6 +4,7 @@
 which path is wrong.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ from imprint_bench.data.dataset import DATASETS
 from imprint_bench.data.foundation_model import FOUNDATION_MODELS
 from imprint_bench.data.tasks import MAPPINGS
 from imprint_bench.errors import ConfigError
+from imprint_bench.execution import Execution, Shard, read_execution, read_shard
 from imprint_bench.params import AtLeast, Source, check_params, expand, with_defaults
 from imprint_bench.plugins import load
 from imprint_bench.registry import Registry
@@ -34,11 +36,12 @@ from imprint_bench.registry import Registry
 WEIGHT_DECAY, FROM_FM = "weight_decay", "fm"
 
 Stage = Literal["embed", "plan", "run", "report"]
-Mode = Literal["missing", "overwrite"]
+Mode = Literal["missing", "retry_failed", "overwrite", "plan"]
 SEED = Annotated[int, AtLeast(0)]
 KEYS = (
     *("name", "fm", "dataset", "mapping", "task", "n_shot", "seeds", "norm", "gen", "agg"),
     *("imports", "stages", "mode", "n_jobs", "embed", "report", "table", "figure", "paths"),
+    *("executor", "shard"),
 )
 MAX_SEED = 2**32 - 1  # the largest that scikit-learn takes
 
@@ -80,7 +83,10 @@ class Paths:
 
 @dataclass(frozen=True)
 class Config:
-    """One sweep, checked. `tables` and `figures` map a name to its parameters."""
+    """One sweep, checked. `tables` and `figures` map a name to its parameters.
+
+    `raw` is the mapping that it was read from, for a process elsewhere to read again.
+    """
 
     name: str
     fms: tuple[Source, ...]
@@ -102,6 +108,9 @@ class Config:
     tables: Mapping[str, Mapping[str, Any]]
     figures: Mapping[str, Mapping[str, Any]]
     paths: Paths
+    executor: Execution
+    shard: Shard | None
+    raw: Mapping[str, Any]
 
 
 def read(raw: Mapping[str, Any]) -> Config:
@@ -119,7 +128,8 @@ def read(raw: Mapping[str, Any]) -> Config:
 
     Notes
     -----
-    Tables and figures are checked by the report, which knows their functions.
+    Tables and figures are checked by the report, which knows their functions, and the
+    settings of the executor by the sweep, for the same reason.
     """
     check_keys(raw, KEYS, at="")
     load(_imports(raw))
@@ -132,6 +142,7 @@ def read(raw: Mapping[str, Any]) -> Config:
         raise ConfigError(
             f"name: {raw['name']!r} cannot be a folder's name; write a name such as mine or mine/k."
         )
+    mode = required(raw, "mode", Mode)
     n_jobs = required(raw, "n_jobs", int)
     if n_jobs == 0 or n_jobs < -1:
         raise ConfigError(f"n_jobs: expected a number of workers, or -1 for all, got {n_jobs}.")
@@ -146,8 +157,8 @@ def read(raw: Mapping[str, Any]) -> Config:
         norms=_norms(raw),
         gens=_methods(raw, "gen", GENERATORS),
         aggs=_methods(raw, "agg", AGGREGATIONS),
-        stages=values_of(raw, "stages", Stage),
-        mode=required(raw, "mode", Mode),
+        stages=("plan",) if mode == "plan" else values_of(raw, "stages", Stage),
+        mode=mode,
         n_jobs=n_jobs,
         force_embedding=embed["force"],
         verify_embeddings=embed["verify"],
@@ -156,6 +167,9 @@ def read(raw: Mapping[str, Any]) -> Config:
         tables=named(raw, "table"),
         figures=named(raw, "figure"),
         paths=_paths(raw),
+        executor=read_execution(raw),
+        shard=read_shard(raw),
+        raw=copy.deepcopy(dict(raw)),
     )
 
 

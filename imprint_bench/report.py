@@ -52,6 +52,7 @@ def write_report(
     dropped: pd.DataFrame,
     provenance: Mapping[str, Any],
     failed: Sequence[str] = (),
+    marked: Sequence[str] = (),
 ) -> Path:
     """Write the page, and beside it every table and figure, and return the page's path.
 
@@ -74,6 +75,8 @@ def write_report(
         The entry `command` is what makes the page again.
     failed : sequence of str
         One sentence for each unit of work that failed.
+    marked : sequence of str
+        A line for each kind of trial that crashed or failed.
 
     Raises
     ------
@@ -85,8 +88,8 @@ def write_report(
         name=name,
         summary=summary_sentences(rows, tables, figures),
         notice=_notice(rows, failed),
-        failed=list(failed[:FAILURES_SHOWN]),
-        n_failed=len(failed),
+        failed=[*marked, *failed][:FAILURES_SHOWN],
+        n_failed=len(marked) + len(failed),
         tables=[_table_part(t, folder) for t in tables],
         figures=[_figure_part(f, folder) for f in figures],
         dropped=count_reasons(dropped),

@@ -5,7 +5,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -19,16 +19,24 @@ from imprint_bench.analysis.frames import rows_of_plan, select
 from imprint_bench.analysis.rendering import to_text
 from imprint_bench.analysis.tables import TABLES, group_columns
 from imprint_bench.config import Config
+from imprint_bench.data.description import Description
 from imprint_bench.durable import remove_unfinished
 from imprint_bench.errors import ConfigError, IncompleteError, RunFailed
+from imprint_bench.execution import Shard
 from imprint_bench.params import takes
 from imprint_bench.registry import Registry
 from imprint_bench.report import write_report
+from imprint_bench.sweep.compaction import compact
 from imprint_bench.sweep.estimate import estimate
+from imprint_bench.sweep.executor import Executor, chosen_executor
+from imprint_bench.sweep.executors.slurm import Slurm
+from imprint_bench.sweep.marks import blamed, described_marks
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.rehearsal import rehearse
 from imprint_bench.sweep.run import Outcome, described, embed, pending, run, store_of
+from imprint_bench.sweep.store import Store
+from imprint_bench.sweep.unit import share
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +64,13 @@ def carry_out(config: Config, launch: Launch) -> None:
         If units of work failed; everything else is stored and reported.
     """
     tables, figures = _requests(config)
+    executor = chosen_executor(config)
     rehearse(config)
     descriptions = described(config)
     plan = make_plan(config, descriptions)
     _check_views(plan, table=tables, figure=figures)
+    if config.shard is not None:
+        plan = share(plan, config.shard)
     store = store_of(config)
     if "plan" in config.stages:
         _log_plan(config, plan)
@@ -67,29 +78,72 @@ def carry_out(config: Config, launch: Launch) -> None:
         log.info("%s", estimate(config, plan, descriptions, pending(config, plan, store)))
         return
     if "run" in config.stages:  # before embedding: a full disk is then known at once
+        executor.check()
+        compact(store)
         n_rows = int(pending(config, plan, store).sum())
         store.prepare(n_rows=n_rows, n_parts=len(set(plan.unit_of_group)))
-    outcome, seconds = Outcome(), {}
+    outcome, seconds = Outcome(), dict[str, float]()
     if {"embed", "run"} & set(config.stages):
-        started = time.monotonic()
-        embeddings = embed(config, descriptions)
-        seconds["embed"] = time.monotonic() - started
-        if "run" in config.stages:
-            outcome = run(config, plan, embeddings, store)
-            seconds["run"] = outcome.seconds
+        outcome, seconds = _embed_and_run(config, executor, descriptions, plan, store)
     refused: list[Refusal] = []
-    if "report" in config.stages:
+    if "report" in config.stages and config.shard is not None:
+        _log_later_report(config.shard, launch)
+    elif "report" in config.stages:
         rows = rows_of_plan(plan.frame(), store.read(plan.ids))
         refused = _report(config, launch, rows, plan, outcome, seconds, tables, figures)
-    if outcome.failed:
-        shown = "\n  ".join(outcome.failed[:SHOWN])
-        raise RunFailed(
-            f"{len(outcome.failed)} units of work failed; the other rows are stored, and running "
-            f"again tries these again:\n  {shown}"
-        )
+    if outcome.failed or outcome.marked:
+        raise RunFailed(_what_failed(outcome))
     if refused:
         names = ", ".join(refusal.name for refusal in refused)
         raise IncompleteError(f"report: results are missing for {names}; the page says which.")
+
+
+def _embed_and_run(
+    config: Config,
+    executor: Executor,
+    descriptions: Sequence[Description],
+    plan: Plan,
+    store: Store,
+) -> tuple[Outcome, dict[str, float]]:
+    """Return what the run gave, if it is asked for, and the seconds of each stage."""
+    started = time.monotonic()
+    embeddings = embed(config, descriptions)
+    seconds = {"embed": time.monotonic() - started}
+    if "run" not in config.stages:
+        return Outcome(), seconds
+    if isinstance(executor, Slurm) and config.shard is None:
+        outcome = executor.run(config, plan, store)
+    else:
+        outcome = run(config, plan, embeddings, store)
+    return outcome, seconds | {"run": outcome.seconds}
+
+
+def _log_later_report(shard: Shard, launch: Launch) -> None:
+    command = _without(launch.command, "stages=", "shard=")
+    log.info("shard %s makes no report; after the last: %s stages=[report]", shard, command)
+
+
+def _what_failed(outcome: Outcome) -> str:
+    """Say what has no result, why, and what tries it again."""
+    parts = []
+    if outcome.marked:
+        parts.append(
+            f"{outcome.n_marked:,} trials crashed or failed; all others are stored, and "
+            "mode=retry_failed runs these again:"
+        )
+        parts += [f"  {line}" for line in outcome.marked]
+    if outcome.failed:
+        parts.append(
+            f"{len(outcome.failed)} units of work failed; the other rows are stored, and running "
+            "again tries these again:"
+        )
+        parts += [f"  {sentence}" for sentence in outcome.failed[:SHOWN]]
+    return "\n".join(parts)
+
+
+def _without(command: str, *keys: str) -> str:
+    """Return a command without its overrides of some keys."""
+    return " ".join(word for word in command.split() if not any(key in word for key in keys))
 
 
 Requests = dict[str, dict[str, Any]]
@@ -149,7 +203,11 @@ def _report(
 ) -> list[Refusal]:
     """Write the report, show it in the terminal, and return what could not be made."""
     started = time.monotonic()
-    run_all = " ".join(word for word in launch.command.split() if "stages=" not in word)
+    marked = described_marks(blamed(rows))
+    run_all = _without(launch.command, "stages=")
+    if marked:  # what crashed or failed is tried again by this mode alone
+        words = [word for word in run_all.split() if not word.startswith("mode=")]
+        run_all = " ".join([*words, "mode=retry_failed"])
     made_tables = build(TABLES, tables, rows, command=run_all)
     made_figures = build(FIGURES, figures, rows, command=run_all)
     folder = config.paths.reports / config.name
@@ -163,6 +221,7 @@ def _report(
         dropped=plan.dropped.rename(columns={"trials": "count"}),
         provenance=_provenance(launch, outcome, seconds),
         failed=outcome.failed,
+        marked=marked,
     )
     log.info("report written in %.1f s", time.monotonic() - started)
     for table in made_tables:

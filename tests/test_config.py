@@ -64,7 +64,7 @@ MISTAKES = [
     ("n_shot", [5, 5], "n_shot[1]: 5 stands there twice; remove one."),
     ("stages", ["emb"], "stages[0]: expected one of embed, plan, run, report, got 'emb'.", "embed"),
     ("stages", [], "stages: an empty list leaves nothing to run;"),
-    ("mode", "again", "mode: expected one of missing, overwrite, got 'again'."),
+    ("mode", "again", "mode: expected one of missing, retry_failed, overwrite, plan, got 'again'."),
     ("norm.pre", ["l3"], "norm.pre[0]: unknown row normalization 'l3'; known: l2, none."),
     ("norm.inf", ["quantile"], "norm.inf[0]: unknown row normalization 'quantile';"),
     ("norm.post", ["quantil"], "norm.post[0]: unknown", "Did you mean 'quantile'?"),
@@ -108,6 +108,17 @@ MISTAKES = [
     ("task.all.classes", "odd", "task.all.classes: expected a list of int, got 'odd'."),
     ("task.all.classes", [0, 0], "task.all.classes[1]: 0 stands there twice; remove one."),
     ("task.all.classes", [0, -1], "task.all.classes[1]: expected an int of at least 0, got -1."),
+    ("executor", "dask", "executor: expected a mapping with a name, got 'dask'; choose one with"),
+    (
+        "executor",
+        {"address": "x"},
+        "executor: expected a mapping with a name, got {'address': 'x'}",
+    ),
+    ("shard", 3, "shard: expected i/N such as 1/4, got 3."),
+    ("shard", "x", "shard: expected i/N such as 1/4, got 'x'."),
+    ("shard", "1/0", "shard: expected i/N such as 1/4, got '1/0'."),
+    ("shard", "0/4", "shard: there is no shard 0 of 4; write shard=1/4 to shard=4/4."),
+    ("shard", "5/4", "shard: there is no shard 5 of 4; write shard=1/4 to shard=4/4."),
     ("paths.data", 3, "paths.data: expected str, got 3."),
     ("paths.date", "x", "paths.date: no such key; there are data, results,", "'data'?"),
     ("table", 3, "table: expected a mapping of names, got 3."),
@@ -141,6 +152,21 @@ def test_a_good_configuration_is_read_as_it_stands(composed):
     assert {m.name: len(m.grid) for m in config.gens}["kmeans"] == 3
     assert {m.name: len(m.grid) for m in config.aggs} == {"max": 1, "mnn": 3}
     assert config.paths.rows == Path.cwd() / "results" / "rows"
+
+
+def test_a_shard_and_an_executor_are_read(composed):
+    config = read(composed)
+    assert (config.executor.name, config.executor.settings, config.shard) == ("joblib", {}, None)
+
+    dask = {"name": "dask", "address": "tcp://host:8786", "timeout": 5}
+    config = read(composed | {"executor": dask, "shard": "2/4"})
+    assert config.executor.name == "dask"
+    assert config.executor.settings == {"address": "tcp://host:8786", "timeout": 5}
+    assert (config.shard.number, config.shard.of, str(config.shard)) == (2, 4, "2/4")
+
+
+def test_what_was_read_can_be_read_again(composed):
+    assert read(read(composed).raw) == read(composed)
 
 
 def test_reading_does_not_change_what_was_given(composed):

@@ -14,7 +14,7 @@ PACKAGE = Path(imprint_bench.__file__).parent
 # Parts of the package by floor; a name stands for a module or for everything below it.
 GROUND = {"errors", "registry", "params", "seeding", "durable", "checks", "plugins", "run_log"}
 CORE = {"core"}
-DATA = {"config", "data", "classifier", "head"}
+DATA = {"config", "execution", "data", "classifier", "head"}
 RUNNING = {"sweep", "training"}
 ANALYSIS = {"analysis"}
 REPORT = {"report"}
@@ -37,10 +37,10 @@ LIBRARIES = {
     "PIL": {"data"},
     "ai_edge_litert": {"data.foundation_models.litert"},
     "pandas": DATA | RUNNING | ANALYSIS | REPORT | {"study"},
-    "pyarrow": DATA | {"sweep.store"},
-    "joblib": {"sweep.executor"},
-    "distributed": {"sweep.executor"},
-    "submitit": {"sweep.executor"},
+    "pyarrow": DATA | {"sweep.store", "sweep.parts", "sweep.compaction"},
+    "joblib": {"sweep.executor", "sweep.executors"},
+    "distributed": {"sweep.executors.dask_calls", "sweep.executors.dask_cluster"},
+    "submitit": {"sweep.executors.slurm"},
     "threadpoolctl": {"sweep"},
     "tqdm": {"sweep", "training"},
     "matplotlib": {"analysis"},
@@ -121,6 +121,8 @@ PLANTED = [
     ("params", "from imprint_bench import study"),
     ("data.files", "import joblib"),
     ("sweep.bank", "import joblib"),
+    ("sweep.executors.slurm", "import distributed"),
+    ("sweep.run", "def f():\n    import submitit"),
     ("sweep.bank", "from imprint_bench.analysis.tables import TABLES"),
     ("sweep.store", "import matplotlib.pyplot as plt"),
     ("analysis.tables", "from imprint_bench.sweep.plan import Plan"),

@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 
 from imprint_bench.analysis.cells import Cells, number
-from imprint_bench.analysis.labels import instance_labels, method_labels
+from imprint_bench.analysis.gaps import MISSING, OK, gaps, left_out, remedy
+from imprint_bench.analysis.labels import method_labels
 from imprint_bench.errors import ConfigError, IncompleteError, did_you_mean
 
 INSTANCE = ("fm", "dataset", "mapping", "task", "n_shot")
 NORMS = ("norm_pre", "norm_post", "norm_inf")
 MEASURED = frozenset({"gen_seconds"})  # named like a parameter, but a result
-NAMED = 3  # how many missing cells a message names
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,12 @@ def rows_of_plan(planned: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
     -------
     rows : DataFrame
         `status` is ``"missing"`` where the store has nothing; `planned` is True.
+        Rows whose status is not ``"ok"`` have no `accuracy`, whatever is stored.
     """
     results = stored.drop(columns=[c for c in stored.columns if c in planned and c != "trial_id"])
     rows = planned.merge(results, on="trial_id", how="left")
-    rows["status"] = rows["status"].fillna("missing")
+    rows["status"] = rows["status"].fillna(MISSING)
+    rows["accuracy"] = rows["accuracy"].where(rows["status"] == OK)
     rows["planned"] = True
     return rows
 
@@ -161,12 +163,13 @@ def medians(
     named = methods[~partial]
     notes = []
     if partial.any():
-        notes.append(_some(partial, "configuration", "exist on some of the instances only"))
+        notes.append(left_out(partial, "configuration", "exist on some of the instances only"))
     if missing.any() and not allow_incomplete:
-        raise IncompleteError(_gaps(missing, cells.reasons()[:, ~partial], instances, named))
+        told = gaps(missing, cells.reasons()[:, ~partial], instances, named)
+        raise IncompleteError(f"{told}; {remedy(rows)}")
     holed = missing.any(axis=1)
     if holed.any():
-        notes.append(_some(holed, "instance", "lack results (report.allow_incomplete=true)"))
+        notes.append(left_out(holed, "instance", "lack results (report.allow_incomplete=true)"))
     if named.empty or holed.all():
         raise IncompleteError(
             "results: nothing is left to compare: " + " ".join(notes) + " Choose rows with where."
@@ -235,29 +238,3 @@ def best_of_groups(summary: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         ["average_rank", "accuracy_mean"], ascending=[True, False], kind="stable"
     )
     return ordered.drop_duplicates(by) if by else ordered.head(1)
-
-
-def _some(left_out: np.ndarray, noun: str, why: str) -> str:
-    return f"{left_out.sum():,} of {len(left_out):,} {noun}s {why} and are left out."
-
-
-def _gaps(
-    missing: np.ndarray, reasons: np.ndarray, instances: pd.DataFrame, methods: pd.DataFrame
-) -> str:
-    """Say in one sentence which cells are missing and what to do."""
-    at = np.argwhere(missing)
-    i, m = at[:NAMED].T
-    names = zip(
-        method_labels(methods.iloc[m]),
-        instance_labels(instances.iloc[i]),
-        reasons[i, m],
-        strict=True,
-    )
-    first = "; ".join(f"{method} on {instance} ({why})" for method, instance, why in names)
-    counts = pd.Series(reasons[missing]).value_counts()
-    by = ", ".join(f"{n:,} {why}" for why, n in counts.items())
-    return (
-        f"results: {len(at):,} of {missing.size:,} cells (configuration x instance) are not "
-        f"complete: {by} (first: {first}); run the sweep again to compute them, or set "
-        "report.allow_incomplete=true to leave out their instances."
-    )

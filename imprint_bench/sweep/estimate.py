@@ -22,7 +22,7 @@ from imprint_bench.data.embeddings import Description
 from imprint_bench.data.foundation_model import build_foundation_model
 from imprint_bench.params import Source
 from imprint_bench.sweep.bank import compute
-from imprint_bench.sweep.executor import workers
+from imprint_bench.sweep.executor import chosen_executor, workers
 from imprint_bench.sweep.memory import class_sizes, peak_bytes
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.unit import Unit, units
@@ -42,7 +42,7 @@ class Estimate:
     Attributes
     ----------
     embed_seconds, run_seconds : float
-        On the workers of the configuration.
+        Embedding on the processes of this machine, running on the workers of the executor.
     worker_bytes : float
         Largest memory of one worker.
     disk_bytes : float
@@ -80,7 +80,7 @@ def estimate(
     todo : ndarray of shape (trials,), bool
         What is to be computed.
     """
-    n_workers = workers(config.n_jobs)
+    n_workers = chosen_executor(config).n_workers(config.n_jobs)
     by_pair = {(d.fm, d.dataset): d for d in descriptions}
     kinds: dict[tuple, list[Unit]] = {}
     for unit in units(plan, todo, {pair: d.fingerprint for pair, d in by_pair.items()}):
@@ -89,7 +89,7 @@ def estimate(
         kinds.setdefault(kind, []).append(unit)
     seconds, memory = _running(list(kinds.values()), by_pair)
     return Estimate(
-        embed_seconds=sum(_embedding(config, d) for d in descriptions) / n_workers,
+        embed_seconds=sum(_embedding(config, d) for d in descriptions) / workers(config.n_jobs),
         run_seconds=seconds / n_workers,
         worker_bytes=memory + WORKER_BYTES,
         disk_bytes=sum(_array_bytes(d) for d in descriptions if not d.cached)

@@ -1,43 +1,30 @@
-"""Runs units of work on the cores of this machine and streams back what they give."""
+"""Where units of work run: what the executors share, and which one a configuration asks for.
 
-import logging
+An executor is a class in `sweep.executors`; its fields are the keys that the section
+`executor` of YAML may have. It computes units elsewhere and streams back what they
+give: this process alone writes.
+"""
+
 import os
-import signal
-import threading
-import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import joblib
-from joblib.externals.loky import ProcessPoolExecutor
-from joblib.externals.loky.process_executor import BrokenProcessPool
 from threadpoolctl import threadpool_limits
 
+from imprint_bench.config import Config
 from imprint_bench.errors import ImprintError
-from imprint_bench.plugins import load, loaded
-
-log = logging.getLogger(__name__)
+from imprint_bench.params import check_params
+from imprint_bench.plugins import load
+from imprint_bench.registry import Registry
 
 Item = TypeVar("Item")
+Results: TypeAlias = Generator[tuple[Item, Any], None, None]
 
-ONE_THREAD = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "BLIS_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
-        "NUMBA_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-    ),
-    "1",
-)
-
-_idle: list[ProcessPoolExecutor] = []  # processes that finished their work: the next call's
+DIED = "its process died (out of memory, or a crash in compiled code)"
 
 
 @dataclass(frozen=True)
@@ -62,43 +49,98 @@ class Failure:
     died: bool = False
 
 
-def workers(n_jobs: int) -> int:
-    """Return the number of worker processes that `n_jobs` stands for; -1 is one per core."""
-    return joblib.cpu_count() if n_jobs == -1 else n_jobs
+class Each(Protocol):
+    """Calls a function on many items, somewhere, and streams back the results.
+
+    It yields `(item, function(item))` in the order in which they finish. A call that
+    raises gives a `Failure`; the others go on. So does a call that kills its process:
+    after all others it is run again, with the process to itself, and if that one dies too
+    the failure says `died`. Every process has one BLAS thread. Closing the generator
+    early stops the work.
+    """
+
+    def __call__(
+        self, function: Callable[[Item], Any], items: Sequence[Item], *, retry: bool = True
+    ) -> Results:
+        """Start the calls.
+
+        Parameters
+        ----------
+        function : callable
+            At the top level of a module, so that it can be sent to a process.
+        items : sequence
+            In the order in which they start; small, since they are sent too.
+        retry : bool
+            Whether a call whose process died is run again. False marks it at once.
+        """
+        ...
+
+
+class Executor(Protocol):
+    """What every class in `sweep.executors` can do; its fields are what YAML may set."""
+
+    def check(self) -> None:
+        """Raise ImprintError if the executor cannot be had now."""
+        ...
+
+    def n_workers(self, n_jobs: int) -> int:
+        """Return how many calls run at the same time, for estimates."""
+        ...
+
+    def each(
+        self,
+        function: Callable[[Item], Any],
+        items: Sequence[Item],
+        *,
+        n_jobs: int,
+        retry: bool = True,
+    ) -> Results:
+        """Call `function` on every item; see `Each`. `n_jobs` processes are on this machine."""
+        ...
+
+
+EXECUTORS: Registry[Callable[..., Executor]] = Registry("executor", "imprint_bench.sweep.executors")
+
+
+def chosen_executor(config: Config) -> Executor:
+    """Return the executor that a configuration asks for, with its settings.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name, or a setting is wrong.
+    """
+    name, settings = config.executor.name, config.executor.settings
+    kind = EXECUTORS.find(name, at="executor")
+    check_params(kind, settings, at="executor")
+    return kind(**settings)
+
+
+def executor_of(config: Config) -> Each:
+    """Return the `each` that a configuration asks for."""
+    executor, n_jobs = chosen_executor(config), config.n_jobs
+
+    def each(
+        function: Callable[[Item], Any], items: Sequence[Item], *, retry: bool = True
+    ) -> Results:
+        return executor.each(function, items, n_jobs=n_jobs, retry=retry)
+
+    return each
 
 
 def each(
-    function: Callable[[Item], Any], items: Sequence[Item], *, n_jobs: int
-) -> Generator[tuple[Item, Any], None, None]:
-    """Yield `(item, function(item))` in the order in which they finish.
-
-    A call that raises gives a `Failure`; the others go on. So does a call that
-    kills its process, again when it is run alone after all others. Every process
-    has one BLAS thread. Closing the generator early stops the processes at once.
+    function: Callable[[Item], Any], items: Sequence[Item], *, n_jobs: int, retry: bool = True
+) -> Results:
+    """Call `function` on every item, on the cores of this machine; see `Each`.
 
     Parameters
     ----------
-    function : callable
-        At the top level of a module, so that it can be sent to a process.
-    items : sequence
-        In the order in which they start; small, since they are sent too.
+    function, items, retry
+        As in `Each`.
     n_jobs : int
         Processes; 1 runs in this one, -1 takes one per core.
     """
-    if workers(n_jobs) == 1:
-        for item in items:
-            yield item, _guarded(function, item)
-        return
-    lost: list[Item] = []
-    yield from _spread(function, items, workers(n_jobs), lost)
-    if lost:
-        log.warning("%d worker processes died; what they had is run again, alone.", len(lost))
-    for item in lost:
-        lost_again: list[Item] = []
-        yield from _spread(function, [item], 1, lost_again)
-        if lost_again:
-            reason = "its process died (out of memory, or a crash in compiled code)"
-            yield item, Failure(reason, died=True)
+    return EXECUTORS["joblib"]().each(function, items, n_jobs=n_jobs, retry=retry)
 
 
 def strict(n_jobs: int) -> Callable[[Callable[[Item], Any], Iterable[Item]], Iterator[Any]]:
@@ -114,92 +156,12 @@ def strict(n_jobs: int) -> Callable[[Callable[[Item], Any], Iterable[Item]], Ite
     return run
 
 
-def _spread(
-    function: Callable[[Item], Any], items: Sequence[Item], n_processes: int, lost: list[Item]
-) -> Generator[tuple[Item, Any], None, None]:
-    """Yield items with their results; those whose process died go to `lost`.
-
-    Every process is a pool of its own with one call at a time: when one dies, it
-    is known which call it had, and the others are not disturbed.
-    """
-    left = iter(items)
-    pools: list[ProcessPoolExecutor] = []
-    sent: dict[Future, tuple[int, Item]] = {}
-
-    def send_next(place: int) -> None:
-        for item in left:
-            with _uninterrupted():
-                try:
-                    call = pools[place].submit(_guarded, function, item, loaded())
-                except BrokenProcessPool:  # it died while it had nothing to do
-                    pools[place] = _pool()
-                    call = pools[place].submit(_guarded, function, item, loaded())
-                sent[call] = place, item
-            return
-
-    try:
-        for place in range(min(n_processes, len(items))):
-            pools.append(_idle.pop() if _idle else _pool())
-            send_next(place)
-        while sent:
-            for call in wait(sent, return_when=FIRST_COMPLETED).done:
-                place, item = sent.pop(call)
-                try:
-                    result = call.result()
-                except BrokenProcessPool:
-                    lost.append(item)
-                    pools[place] = _pool()
-                    send_next(place)
-                    continue
-                send_next(place)  # first, so that it computes while the result is written
-                yield item, result
-        _idle.extend(pools)
-        pools.clear()
-    finally:
-        _wait_for_start(sent)
-        for pool in pools:  # interrupted, or nobody wants the rest
-            pool.shutdown(kill_workers=True)
+def workers(n_jobs: int) -> int:
+    """Return the number of worker processes that `n_jobs` stands for; -1 is one per core."""
+    return joblib.cpu_count() if n_jobs == -1 else n_jobs
 
 
-def _wait_for_start(calls: Iterable[Future]) -> None:
-    """Wait until calls have begun: loky's own thread fails if it is stopped just before."""
-    for _ in range(1000):
-        if all(call.running() or call.done() for call in calls):
-            return
-        time.sleep(0.001)
-
-
-def _pool() -> ProcessPoolExecutor:
-    """Return a pool of one process, which starts with its first call."""
-    return ProcessPoolExecutor(1, initializer=_begin, initargs=(os.getpid(),), env=ONE_THREAD)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Keep Ctrl-C waiting for the block, and for ever in processes that start in it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _begin(parent: int) -> None:
-    """Set a worker up: Ctrl-C is its parent's to answer, and it does not outlive its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)  # at once, whatever it computes: nobody waits for it
-
-
-def _guarded(function: Callable[[Item], Any], item: Item, modules: Sequence[str] = ()) -> Any:
+def guarded(function: Callable[[Item], Any], item: Item, modules: Sequence[str] = ()) -> Any:
     """Call `function` with one BLAS thread; give a Failure instead of raising."""
     try:
         load(modules)  # what the user's modules registered in the parent is needed here too

@@ -2,25 +2,31 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from imprint_bench.config import Config
 from imprint_bench.data.embeddings import Description, Embeddings, create, describe, find
 from imprint_bench.durable import remove_unfinished
 from imprint_bench.params import Source
-from imprint_bench.sweep.bank import Row, compute
-from imprint_bench.sweep.executor import Failure, each, strict
+from imprint_bench.sweep.compaction import compact
+from imprint_bench.sweep.executor import executor_of, strict
+from imprint_bench.sweep.marks import described_marks
 from imprint_bench.sweep.plan import Plan
-from imprint_bench.sweep.store import Store, missing
+from imprint_bench.sweep.splitting import Verdict, verdicts
+from imprint_bench.sweep.store import Store
+from imprint_bench.sweep.trial_ids import Index, missing
 from imprint_bench.sweep.unit import Unit, units
 
 log = logging.getLogger(__name__)
+
+JOIN_EVERY = 1000  # parts written: so many are joined in a second, and read in half of one
 
 Pair = tuple[str, str]
 
@@ -34,13 +40,19 @@ class Outcome:
     computed, found : int
         Trials computed now, and trials that the store had.
     failed : list of str
-        One sentence for each unit of work that failed.
+        One sentence for each unit of work that failed and marked no trial.
+    n_marked : int
+        Trials of the plan that crashed or failed, now or earlier.
+    marked : list of str
+        A line for each kind of these, see `marks.described_marks`.
     seconds : float
     """
 
     computed: int = 0
     found: int = 0
     failed: list[str] = field(default_factory=list)
+    n_marked: int = 0
+    marked: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -95,14 +107,22 @@ def _embedded(config: Config, fm: Source, dataset: Source, description: Descript
 
 
 def pending(config: Config, plan: Plan, store: Store) -> np.ndarray:
-    """Return a mask of the trials that are to be computed."""
+    """Return a mask of the trials that are to be computed, by the mode of the configuration.
+
+    A trial that crashed or failed is stored too: `retry_failed` computes it again.
+    """
     if config.mode == "overwrite":
         return np.ones(len(plan), dtype=bool)
-    return missing(plan.ids, store.ids())
+    stored = store.stored()
+    done = stored.ids[stored.ok] if config.mode == "retry_failed" else stored.ids
+    return missing(plan.ids, done)
 
 
 def run(config: Config, plan: Plan, embeddings: Mapping[Pair, Embeddings], store: Store) -> Outcome:
     """Compute what the store lacks of a plan, one part of rows per unit of work.
+
+    Where a unit fails, the trials that are to blame are found and marked. Small parts
+    are joined before and after.
 
     Raises
     ------
@@ -110,37 +130,46 @@ def run(config: Config, plan: Plan, embeddings: Mapping[Pair, Embeddings], store
         If the store cannot be written; what was written before is whole.
     """
     started = time.monotonic()
+    compact(store)
     todo = pending(config, plan, store)
     fingerprints = {pair: e.fingerprint for pair, e in embeddings.items()}
-    work = [
-        (unit, embeddings[unit.key.fm, unit.key.dataset])
-        for unit in units(plan, todo, fingerprints)
-    ]
+    work = units(plan, todo, fingerprints)
     store.prepare(n_rows=int(todo.sum()), n_parts=len(work))
     outcome = Outcome(found=len(plan) - int(todo.sum()))
     log.info(
         "%d trials: %d in the store, %d to compute in %d units of work.",
         len(plan), outcome.found, int(todo.sum()), len(work),
     )  # fmt: skip
-    with (
-        _bar(total=int(todo.sum()), unit="trial", desc="run") as bar,
-        closing(each(_compute, work, n_jobs=config.n_jobs)) as results,
-    ):
-        for (unit, _), result in results:
-            if isinstance(result, Failure):
-                outcome.failed.append(f"{_name(unit)}: {result.reason}")
-                log.debug("%s\n%s", outcome.failed[-1], result.trace)
-            else:
-                store.write(result)
-                outcome.computed += len(result)
-            bar.update(len(unit))
+    with closing(verdicts(work, embeddings, executor_of(config))) as found:
+        _keep(found, store, outcome, n_trials=int(todo.sum()))
+    compact(store)
+    marked = marked_rows(plan, store)
+    outcome.n_marked, outcome.marked = len(marked), described_marks(marked)
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
-def _compute(item: tuple[Unit, Embeddings]) -> list[Row]:
-    unit, embeddings = item
-    return compute(unit, embeddings)
+def _keep(found: Iterator[Verdict], store: Store, outcome: Outcome, *, n_trials: int) -> None:
+    """Write rows as they come, and note in `outcome` how many, and what failed."""
+    n_parts = 0
+    with _bar(total=n_trials, unit="trial", desc="run") as bar:
+        for verdict in found:
+            if verdict.rows:
+                store.write(verdict.rows)
+                outcome.computed += 0 if verdict.marked else len(verdict.rows)
+                n_parts += 1
+                if n_parts % JOIN_EVERY == 0:
+                    compact(store)
+            else:
+                outcome.failed.append(f"{_name(verdict.unit)}: {verdict.reason}")
+            bar.update(len(verdict.unit))
+
+
+def marked_rows(plan: Plan, store: Store) -> pd.DataFrame:
+    """Return the rows of the plan's trials that crashed or failed, whoever computed them."""
+    stored = store.stored()
+    blamed = Index(stored.ids[~stored.ok]).holds(plan.ids)
+    return store.read(plan.ids[blamed]) if blamed.any() else pd.DataFrame()
 
 
 def _name(unit: Unit) -> str:

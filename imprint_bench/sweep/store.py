@@ -2,28 +2,25 @@
 
 Every finished unit of work becomes one part, written in one atomic step under a
 name of its own; nothing is ever appended to or changed. A row is found by its
-`trial_id`, so any sweep reads what any other has computed, and two runs may
-write into one folder at the same time.
+`trial_id`, so any sweep reads what any other has computed, and several runs may
+write into one folder at the same time. Of several rows of one trial the one
+written last counts.
 
-A part is called ``part-<time>-<digest>.parquet``: when it was written, in
-nanoseconds, and the SHA-256 of its content. The digest is compared whenever a
-part is read: Parquet's own page checksums leave out the footer and the page
-headers, where one flipped bit in eighty of a small part changes rows unseen.
+`parts` has the format of one part, `compaction` joins small ones.
 """
 
-import hashlib
+import itertools
 import logging
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from imprint_bench.durable import (
     check_writable,
@@ -33,13 +30,42 @@ from imprint_bench.durable import (
     write_bytes,
 )
 from imprint_bench.errors import StoreError
+from imprint_bench.sweep import trial_ids
+from imprint_bench.sweep.parts import (
+    PART,
+    Part,
+    decode,
+    encode,
+    is_whole,
+    joined,
+    part_name,
+    stacked,
+    table_of,
+    valued,
+)
 
 log = logging.getLogger(__name__)
 
-PART = re.compile(r"part-\d{20}-(?P<digest>[0-9a-f]{32})\.parquet")
-BYTES_PER_ROW = 250  # of the disk, on the safe side: with f1 of ten classes it is 110 to 230
+OK = "ok"  # the status of a row that is a result
+BYTES_PER_ROW = 250  # of the disk, on the safe side: with f1 of ten classes it is 80 to 230
 BYTES_PER_PART = 1 << 14  # beside its rows: the schema and the footer
 COLUMNS = ("trial_id", "status", "accuracy")  # of an empty store; every row has them
+AXES_WITHOUT_VALUE = {"n_shot"}  # whose column is there although no row has a value
+
+
+class Stored(NamedTuple):
+    """What the store has, without the rows.
+
+    Attributes
+    ----------
+    ids : ndarray of bytes of length 64
+        Trials with a row, ascending, each once.
+    ok : ndarray of bool
+        Whether the row that counts is a result; else its trial crashed or failed.
+    """
+
+    ids: np.ndarray
+    ok: np.ndarray
 
 
 class Store:
@@ -83,18 +109,24 @@ class Store:
         StoreError
             If the folder cannot be written or the disk is full; the store is as it was.
         """
-        table = _table(rows)
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-        content = sink.getvalue().to_pybytes()
-        path = self.folder / f"part-{time.time_ns():020d}-{_digest(content)}.parquet"
+        content = encode(table_of(rows))
+        path = self.folder / part_name(content, time.time_ns())
         write_bytes(path, content)
         return path
 
+    def stored(self) -> Stored:
+        """Return which trials have a row, and whether it is a result."""
+        parts = list(self.parts(["trial_id", "status"]))
+        if not parts:
+            return Stored(trial_ids.NONE, np.empty(0, dtype=bool))
+        ids = np.concatenate([part.ids for part in parts])
+        ok = np.concatenate([pc.equal(part.table["status"], OK).to_numpy() for part in parts])
+        last = trial_ids.last_of_each(ids, np.concatenate([part.times for part in parts]))
+        return Stored(ids[last], ok[last])
+
     def ids(self) -> np.ndarray:
         """Return the ids of all stored trials, as bytes of length 64, ascending, each once."""
-        columns = [_ids(table) for table in self._parts(["trial_id"])]
-        return np.unique(np.concatenate(columns)) if columns else np.empty(0, dtype="S64")
+        return self.stored().ids
 
     def read(self, ids: np.ndarray | None = None) -> pd.DataFrame:
         """Return stored rows, one for each trial: of several the one written last.
@@ -107,36 +139,65 @@ class Store:
         Returns
         -------
         DataFrame
-            One column per axis and result; integers that may be absent are nullable.
+            One column per axis and result of which a row has a value, and `n_shot`;
+            rows in the order in which they were written. Integers that may be absent are
+            nullable.
         """
-        wanted = None if ids is None else np.sort(ids)
-        chosen = [part for t in self._parts() if (part := _of(t, wanted)).num_rows]
-        if not chosen:
+        wanted = None if ids is None else trial_ids.Index(np.sort(ids))
+        chosen = (p if wanted is None else p.rows(wanted.holds(p.ids)) for p in self.parts())
+        parts = [part for part in chosen if len(part.times)]
+        if not parts:
             return pd.DataFrame(columns=list(COLUMNS))
-        frame = _joined(chosen).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-        for name in frame.columns[frame.isna().all()]:
-            frame[name] = frame[name].astype("Int64")  # an axis without a value, such as n_shot
-        return frame.drop_duplicates("trial_id", keep="last", ignore_index=True)
+        table = _latest(parts)
+        frame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        empty = set(frame) - {field.name for field in valued(table)}
+        for name in empty.intersection((*COLUMNS, *AXES_WITHOUT_VALUE)):
+            frame[name] = frame[name].astype("Float64" if name == "accuracy" else "Int64")
+        return frame.drop(columns=list(empty.difference((*COLUMNS, *AXES_WITHOUT_VALUE))))
 
-    def _parts(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """Yield every whole part, the oldest first; set any other file aside and say so."""
-        for path in sorted(self.folder.glob("part-*.parquet")):
-            try:
-                content = path.read_bytes()
-            except FileNotFoundError:
-                continue  # another run has set it aside
-            except OSError as error:
-                raise StoreError(
-                    f"{path}: cannot be read ({error.strerror}); give yourself the right to read "
-                    "it, or choose another folder with paths.results=FOLDER."
-                ) from error
-            named = PART.fullmatch(path.name)
-            if named and named["digest"] == _digest(content):
-                yield pq.read_table(pa.BufferReader(content), columns=columns)
-            elif named:
-                self._set_aside(path, "its content is not what was written: damaged or cut short")
-            else:
-                self._set_aside(path, "this program gives no such name")
+    def listed(self) -> list[Path]:
+        """Return the files that are named like parts, the oldest first."""
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def parts(self, columns: list[str] | None = None) -> Iterator[Part]:
+        """Yield every whole part; set any other file aside and say so.
+
+        Another process may join parts meanwhile: it writes the joined part before it
+        removes its members. So what is listed and gone is found in a part that is
+        listed later, and the folder is listed until nothing is new. A row may come
+        twice, but none is missed.
+        """
+        seen: set[str] = set()
+        for passed in itertools.count():
+            fresh = [path for path in self.listed() if path.name not in seen]
+            seen.update(path.name for path in fresh)
+            some_gone = False
+            for path in fresh:
+                content = self.content(path)
+                some_gone |= content is None
+                if content is not None:
+                    yield decode(path.name, content, columns)
+            if not fresh or (passed and not some_gone):
+                return
+
+    def content(self, path: Path) -> bytes | None:
+        """Return the bytes of a part, or None where it is gone or had to be set aside."""
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(
+                f"{path}: cannot be read ({error.strerror}); give yourself the right to read "
+                "it, or choose another folder with paths.results=FOLDER."
+            ) from error
+        if is_whole(path.name, content):
+            return content
+        if PART.fullmatch(path.name):
+            self._set_aside(path, "its content is not what was written: damaged or cut short")
+        else:
+            self._set_aside(path, "this program gives no such name")
+        return None
 
     def _set_aside(self, path: Path, reason: str) -> None:
         target = self.quarantine / path.name
@@ -161,80 +222,40 @@ def read_rows(results: str | Path = "results") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `trial_id`; the axes `fm`, `dataset`, `mapping`, `task`, `n_shot` (null: all
-        rows), `seed`, `norm_pre`, `gen`, `norm_post`, `norm_inf`, `agg`; the methods'
-        parameters as `gen_<name>` and `agg_<name>` (null where a method has none);
-        `accuracy`, `f1_macro`, `f1_weighted` and `f1` per class, all in [0, 1];
-        `n_train`, `n_test`, `n_proxies`; `k_effective`, the proxies of the class with
-        the fewest; `gen_seconds` that the generator took for the task's classes, for
-        the `timed_together` values of k that were computed with it; `data`, the
+        `trial_id`; `status`: ``ok`` of a result, ``crashed`` of a trial that killed
+        its process, ``failed`` of one that raised an error (these have no results, and
+        a `reason`; the column is there if any trial has one); the axes `fm`,
+        `dataset`, `mapping`, `task`, `n_shot` (null: all rows), `seed`, `norm_pre`,
+        `gen`, `norm_post`, `norm_inf`, `agg`; the methods' parameters as `gen_<name>`
+        and `agg_<name>` (null where a method has none); `accuracy`, `f1_macro`,
+        `f1_weighted` and `f1` per class, all in [0, 1]; `n_train`, `n_test`,
+        `n_proxies`; `k_effective`, the proxies of the class with the fewest;
+        `gen_seconds` that the generator took for the task's classes, for the
+        `timed_together` values of k that were computed with it; `data`, the
         fingerprint of the embeddings.
     """
     folder = Path(results)
     return Store(folder / "rows", folder / "quarantine").read()
 
 
-def missing(ids: np.ndarray, stored: np.ndarray) -> np.ndarray:
-    """Return a mask of the `ids` that are not among the ascending `stored` ids."""
-    if not len(stored):
-        return np.ones(len(ids), dtype=bool)
-    place = np.minimum(np.searchsorted(stored, ids), len(stored) - 1)
-    return stored[place] != ids
+def _latest(parts: Sequence[Part]) -> pa.Table:
+    """Return the row of every trial that was written last, in the order of writing.
 
-
-def _ids(table: pa.Table) -> np.ndarray:
-    return table.column("trial_id").to_numpy().astype("S64")
-
-
-def _of(table: pa.Table, wanted: np.ndarray | None) -> pa.Table:
-    return table if wanted is None else table.filter(pa.array(~missing(_ids(table), wanted)))
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """Return rows as columns; an axis without a value is one of whole numbers, as n_shot is."""
-    if not rows:
-        raise StoreError("store: no rows to write.")
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
-
-
-def _column(values: Sequence[Any]) -> pa.Array:
-    try:
-        column = pa.array(values)
-        return column.cast(pa.int64()) if pa.types.is_null(column.type) else column
-    except pa.ArrowInvalid:  # two methods have a parameter of this name, of unlike types
-        return pa.array([None if value is None else str(value) for value in values])
-
-
-def _joined(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return the rows of all tables; columns of types that no type holds become text."""
-    try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowTypeError:
-        texts = {name for name in _names(tables) if not _alike(name, tables)}
-    return pa.concat_tables([_with_text(t, texts) for t in tables], promote_options="permissive")
-
-
-def _names(tables: Sequence[pa.Table]) -> set[str]:
-    return {name for table in tables for name in table.column_names}
-
-
-def _alike(name: str, tables: Sequence[pa.Table]) -> bool:
-    types = {t.schema.field(name).type for t in tables if name in t.column_names}
-    try:
-        pa.unify_schemas([pa.schema([(name, t)]) for t in types], promote_options="permissive")
-    except pa.ArrowTypeError:
-        return False
-    return True
-
-
-def _with_text(table: pa.Table, names: set[str]) -> pa.Table:
-    for name in names.intersection(table.column_names):
-        place = table.column_names.index(name)
-        values = [None if v is None else str(v) for v in table.column(name).to_pylist()]
-        table = table.set_column(place, name, pa.array(values, pa.string()))
+    Rows that do not count are left out before types are compared, so that the
+    result does not depend on whether parts were joined.
+    """
+    parts = sorted(parts, key=lambda part: part.name)
+    times = np.concatenate([part.times for part in parts])
+    last = trial_ids.last_of_each(np.concatenate([part.ids for part in parts]), times)
+    if len(last) < len(times):
+        counts = np.zeros(len(times), dtype=bool)
+        counts[last] = True
+        ends = np.cumsum([len(part.times) for part in parts])
+        parts = [p.rows(c) for p, c in zip(parts, np.split(counts, ends[:-1]), strict=True)]
+        parts = [part for part in parts if len(part.times)]
+    groups = stacked(parts)
+    table = joined([table for table, _ in groups])
+    times = np.concatenate([times for _, times in groups])
+    if (times[1:] < times[:-1]).any():
+        table = table.take(pa.array(np.argsort(times, kind="stable")))
     return table

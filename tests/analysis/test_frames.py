@@ -2,6 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imprint_bench.analysis.build import build
+from imprint_bench.analysis.figures import FIGURES
 from imprint_bench.analysis.frames import (
     average_ranks,
     best_of_groups,
@@ -12,7 +14,9 @@ from imprint_bench.analysis.frames import (
     summarize,
 )
 from imprint_bench.analysis.labels import instance_labels, method_labels
+from imprint_bench.analysis.tables import TABLES
 from imprint_bench.errors import ConfigError, IncompleteError, StoreError
+from imprint_bench.params import takes
 
 KMEANS_L2 = "k-means 20 · l2/l2/l2 · max"
 KMEANS_NONE = "k-means 20 · none/none/none · max"
@@ -152,6 +156,48 @@ def test_a_planned_trial_without_a_row_in_the_store_is_missing(study):
     assert rows["status"].value_counts().to_dict() == {"ok": len(study) - 1, "missing": 1}
     with pytest.raises(IncompleteError, match=r"1 missing"):
         medians(rows)
+
+
+RESULTS = ["trial_id", "status", "accuracy", "gen_seconds"]
+
+
+@pytest.mark.parametrize("status", ["crashed", "failed"])
+def test_the_refusal_says_how_many_crashed_and_what_retries(study, status):
+    study.loc[[0, 1], ["status", "accuracy"]] = [status, np.nan]
+    sentence = rf"to compute them \(trials: 2 {status}; mode=retry_failed runs these again\), or "
+    with pytest.raises(IncompleteError, match=sentence):
+        medians(study)
+    with pytest.raises(IncompleteError, match=r"run the sweep again to compute them, or set "):
+        medians(study[study["status"] == "ok"])
+
+
+def test_a_row_that_is_not_ok_has_no_accuracy_whatever_is_stored(study):
+    stored = study[RESULTS].copy()
+    stored.loc[0, ["status", "accuracy"]] = ["crashed", 99.0]
+    rows = rows_of_plan(study.drop(columns=RESULTS[1:]), stored)
+    assert pd.isna(rows["accuracy"][0])
+    assert rows["accuracy"][1:].tolist() == study["accuracy"][1:].tolist()
+
+
+def filled(registry, rows):
+    """Return everything in a registry made of these rows, leaving out what is incomplete."""
+    given = {"allow_incomplete": True}
+    params = {n: {k: v for k, v in given.items() if takes(registry[n], k)} for n in registry}
+    return build(registry, params, rows, command="run")
+
+
+@pytest.mark.parametrize("registry", [TABLES, FIGURES], ids=["tables", "figures"])
+@pytest.mark.parametrize("status", ["crashed", "failed"])
+def test_no_table_or_figure_sees_a_row_that_is_not_ok(study, registry, status):
+    """Whatever numbers such a row has, what is made is what a missing row gives."""
+    plan = study.drop(columns=RESULTS[1:])
+    absurd = study[RESULTS].copy()
+    absurd.loc[0, ["status", "accuracy", "gen_seconds"]] = [status, 99.0, 1e9]
+    made = filled(registry, rows_of_plan(plan, absurd))
+    expected = filled(registry, rows_of_plan(plan, study.loc[1:, RESULTS]))
+    assert [repr(m).replace(status, "missing") for m in made] == [repr(m) for m in expected]
+    everything = filled(registry, rows_of_plan(plan, study[RESULTS]))
+    assert [repr(m) for m in everything] != [repr(m) for m in expected]
 
 
 def test_two_rows_of_one_trial_are_refused(study):

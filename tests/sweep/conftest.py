@@ -7,6 +7,9 @@ from sklearn.datasets import load_digits
 
 from imprint_bench.config import Config, read
 from imprint_bench.data.embeddings import Description
+from imprint_bench.sweep.planner import make_plan
+from imprint_bench.sweep.run import Outcome, described, embed, run, store_of
+from imprint_bench.sweep.unit import share
 
 PLAIN = {
     "name": "test",
@@ -36,6 +39,52 @@ PLAIN = {
     "figure": {},
     "paths": dict.fromkeys(("data", "results", "embeddings", "rows", "reports"), "unused"),
 }
+
+
+# Every generator, on few rows; with mnn, quantile and a task whose classes are not ascending.
+EVERY_GENERATOR = {
+    "gen": {
+        "mean": {},
+        "kmeans": {"k": [1, 5]},
+        "kmedoids": {"k": [3]},
+        "cov_max": {"k": [3]},
+        "random": {"k": [3]},
+        "fps": {"k": [3]},
+        "all": {},
+        "least_squares": {"weight_decay": [0.1]},
+        "k_least_squares": {"k": [2], "weight_decay": [0.1]},
+    },
+    "agg": {"max": {}, "mnn": {"m": [3], "metric": ["euclidean"], "weighting": ["distance"]}},
+    "task": {"all": {"classes": "all"}, "odd": {"classes": [9, 7, 5, 3, 1]}},
+    "n_shot": [10],
+    "norm": {"pre": ["none"], "post": ["none", "quantile"], "inf": ["l2"]},
+    "stages": ["embed", "run"],
+}
+
+
+class Sweep:
+    """The small sweep of every generator, with its results in a folder."""
+
+    def __init__(self, folder: Path, **groups):
+        places = {name: str(folder / name) for name in ("embeddings", "rows", "reports")}
+        paths = {"data": "unused", "results": str(folder)} | places
+        self.config = read(copy.deepcopy(PLAIN) | EVERY_GENERATOR | {"paths": paths} | groups)
+        self.store = store_of(self.config)
+
+    def plan(self):
+        """Return the plan, or the part of it that is the shard's."""
+        plan = make_plan(self.config, described(self.config))
+        return plan if self.config.shard is None else share(plan, self.config.shard)
+
+    def run(self) -> Outcome:
+        """Compute what the store lacks."""
+        embeddings = embed(self.config, described(self.config))
+        return run(self.config, self.plan(), embeddings, self.store)
+
+    def rows(self):
+        """Return the rows in the order of their ids, without the seconds."""
+        rows = self.store.read().sort_values("trial_id", ignore_index=True)
+        return rows.drop(columns="gen_seconds").sort_index(axis=1)
 
 
 class InMemory:
@@ -78,6 +127,24 @@ def config(plain, tmp_path: Path):
         return read(plain | {"paths": folders | {"results": str(tmp_path)}} | groups)
 
     return with_groups
+
+
+@pytest.fixture(scope="session")
+def sweep_in():
+    """Return a function that prepares the small sweep of every generator in a folder."""
+    return Sweep
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """Return the rows of that sweep, computed at once by this process: not to be changed."""
+    sweep = Sweep(tmp_path_factory.mktemp("whole"))
+    outcome = sweep.run()
+    rows = sweep.rows()
+    assert not outcome.failed
+    assert outcome.computed == len(rows) == 2 * 10 * 2 * 2 * 2  # seeds, gens, tasks, norms, aggs
+    assert set(rows["status"]) == {"ok"}
+    return rows
 
 
 @pytest.fixture(scope="session")

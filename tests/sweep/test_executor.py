@@ -1,15 +1,29 @@
 """Every item gives a result or a failure, whatever the calls and their processes do."""
 
 import os
+import re
 import signal
+import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
+import yaml
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from imprint_bench.errors import DataError, ImprintError
-from imprint_bench.sweep.executor import Failure, each, strict, workers
+from imprint_bench.command_line import check, conf_folder, parse
+from imprint_bench.errors import ConfigError, DataError, ImprintError
+from imprint_bench.params import settable
+from imprint_bench.sweep.executor import (
+    EXECUTORS,
+    Failure,
+    chosen_executor,
+    each,
+    executor_of,
+    strict,
+    workers,
+)
 
 SERIAL_AND_PARALLEL = pytest.mark.parametrize("n_jobs", [1, 2])
 
@@ -120,6 +134,20 @@ def test_the_only_item_cannot_kill_the_run():
     assert isinstance(found[3], Failure)
 
 
+def test_without_a_second_try_a_death_is_marked_at_once(tmp_path):
+    def deadly(x):
+        if x == 1:
+            with (tmp_path / "deaths").open("a") as file:
+                file.write("died\n")
+            os._exit(1)
+        return x
+
+    found = dict(each(deadly, [0, 1, 2, 3], n_jobs=2, retry=False))
+    assert found.pop(1).died
+    assert found == {0: 0, 2: 2, 3: 3}
+    assert (tmp_path / "deaths").read_text() == "died\n"
+
+
 def test_a_call_that_dies_once_is_run_again_alone(tmp_path):
     def unlucky(x):
         if x == 1 and not (tmp_path / "died").exists():
@@ -224,3 +252,85 @@ def test_a_result_arrives_before_the_others_are_done(tmp_path):
     assert next(found) == (0, 0)
     (tmp_path / "go on").touch()
     assert list(found) == [(1, 1)]
+
+
+# --- the executor that a configuration asks for
+
+
+MISTAKES = [
+    ({"name": "dusk"}, "executor: unknown executor 'dusk'; known: dask, joblib, slurm. Did you"),
+    ({"name": "joblib", "n": 3}, "executor.n: no such parameter; executor takes no parameter."),
+    (
+        {"name": "dask", "addres": "tcp://a:1"},
+        "executor.addres: no such parameter; executor takes address, timeout. Did you mean 'addr",
+    ),
+    ({"name": "dask", "address": 8786}, "executor.address: expected str or nothing, got 8786."),
+    ({"name": "dask", "address": "a:1"}, "executor.address: 'a:1' is no address; write tcp://HOST"),
+    ({"name": "dask", "address": "tcp://a"}, "executor.address: 'tcp://a' is no address;"),
+    ({"name": "dask", "timeout": 0}, "executor.timeout: expected an int of at least 1, got 0."),
+    ({"name": "slurm", "shards": 0}, "executor.shards: expected an int of at least 1, got 0."),
+    ({"name": "slurm", "shards": 1001}, "executor.shards: expected an int of at most 1000, got 1"),
+    ({"name": "slurm", "cluster": "slrm"}, "executor.cluster: expected one of slurm, local, got"),
+    ({"name": "slurm", "memory": 4}, "executor.memory: no such parameter; executor takes cluster,"),
+]
+
+
+@pytest.mark.parametrize(("section", "start"), MISTAKES, ids=[str(m[0]) for m in MISTAKES])
+def test_a_wrong_setting_is_refused_with_one_sentence(config, section, start):
+    with pytest.raises(ConfigError, match=f"^{re.escape(start)}") as caught:
+        chosen_executor(config(executor=section))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("executor=dsk", "executor: no choice 'dsk'; there are dask, joblib, slurm. Did you mean"),
+        ("executor=[joblib,dask]", "executor: expected one name, got ['joblib', 'dask']; write ex"),
+        ("executor=joblib,dask", "executor=joblib,dask: several values; add -m for one job per"),
+    ],
+)
+def test_a_wrong_choice_on_the_command_line_is_refused(override, sentence):
+    with pytest.raises(ConfigError, match=f"^{re.escape(sentence)}"):
+        check(parse([override]))
+
+
+@pytest.mark.parametrize("address", ["tcp://10.0.0.1:8786", "tls://my-host:8786", "tcp://[::1]:1"])
+def test_the_address_of_a_scheduler_is_taken_as_it_stands(config, address):
+    chosen = chosen_executor(config(executor={"name": "dask", "address": address}))
+    assert chosen.address == address
+
+
+def test_a_configuration_gets_its_executor_with_its_workers(config):
+    pids = {pid for _, pid in executor_of(config(n_jobs=1))(lambda _: os.getpid(), [0, 1])}
+    assert pids == {os.getpid()}
+    both = executor_of(config(n_jobs=2))(lambda _: time.sleep(0.05) or os.getpid(), [0, 1, 2, 3])
+    assert len({pid for _, pid in both} - {os.getpid()}) == 2
+
+
+def test_every_executor_has_a_yaml_file_with_every_key():
+    for name, kind in EXECUTORS.items():
+        section = yaml.safe_load((conf_folder() / "executor" / f"{name}.yaml").read_text())
+        assert section.pop("name") == name
+        assert set(section) == set(settable(kind))
+        assert kind(**section) == kind()
+    assert {path.stem for path in (conf_folder() / "executor").iterdir()} == set(EXECUTORS)
+
+
+@pytest.mark.parametrize(
+    ("name", "library"), [("dask", "distributed"), ("slurm", "submitit")], ids=str
+)
+def test_a_package_that_is_missing_is_named_with_its_extra(config, monkeypatch, name, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    chosen = chosen_executor(config(executor={"name": name}))
+    with pytest.raises(ConfigError, match=rf"pip install 'imprint-bench\[{name}\]'\.$"):
+        chosen.check()
+
+
+@pytest.mark.parametrize("n_jobs", [2, 4])
+def test_rows_of_every_generator_do_not_depend_on_the_number_of_workers(
+    sweep_in, whole, tmp_path, n_jobs
+):
+    sweep = sweep_in(tmp_path, n_jobs=n_jobs)
+    assert sweep.run().computed == len(whole)
+    pd.testing.assert_frame_equal(sweep.rows(), whole, check_exact=True)

@@ -1,7 +1,9 @@
 """A sweep gives the same rows whole, in pieces, interrupted, damaged and side by side."""
 
+import errno
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -18,7 +20,9 @@ from imprint_bench.core.generator import GENERATORS, for_each_class
 from imprint_bench.durable import temporary_beside, write_bytes
 from imprint_bench.errors import RunFailed, StoreError
 from imprint_bench.study import Launch, carry_out
+from imprint_bench.sweep import compaction, splitting
 from imprint_bench.sweep import run as running
+from imprint_bench.sweep.compaction import compact
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.run import described, embed, run, store_of
 from imprint_bench.sweep.store import Store
@@ -50,6 +54,7 @@ KILLING = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 from imprint_bench.config import read
+from imprint_bench.sweep import compaction
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.run import described, embed, run, store_of
 
@@ -72,6 +77,7 @@ def slow_fsync(handle, fsync=os.fsync):
     fsync(handle)
 
 os.fsync = slow_fsync  # as on a slow disk, so that kills hit while files are written
+compaction.MANY = 5  # parts are joined at almost every start and end
 root, raw, kills = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
 sweep(root / "0")  # the first time in a process takes longer
 began = time.monotonic()
@@ -120,7 +126,7 @@ def dead_name(name):
 
 
 def parts(folder):
-    return sorted((folder / "rows").iterdir())
+    return sorted((folder / "rows").glob("part-*"))
 
 
 def n_written(folder):
@@ -244,7 +250,7 @@ def test_overwriting_computes_all_again_and_its_rows_count(raw, undisturbed, cop
     assert (stored(copied)["accuracy"] == -1).sum() == 5
     outcome = sweep(at(copied, raw, mode="overwrite"))
     assert (outcome.computed, outcome.found) == (TRIALS, 0)
-    assert n_written(copied) == 2 * TRIALS + 5
+    assert n_written(copied) == TRIALS  # what does not count any more went when parts were joined
     assert_same(copied, undisturbed)
 
 
@@ -268,8 +274,57 @@ def test_a_stop_keeps_what_was_written(raw, undisturbed, tmp_path, monkeypatch, 
     assert_same(tmp_path, undisturbed)
 
 
+def full_disk(patched, folder):
+    """Let the disk be full once three parts are there."""
+    fsync = os.fsync
+
+    def full(handle):
+        if len(parts(folder)) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    patched.setattr(os, "fsync", full)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_full_disk_stops_the_run_and_a_resume_completes_it(
+    raw, undisturbed, tmp_path, monkeypatch, n_jobs
+):
+    config = at(tmp_path, raw, n_jobs=n_jobs)
+    embed(config, described(config))
+    with monkeypatch.context() as patched:
+        full_disk(patched, tmp_path)
+        with pytest.raises(StoreError, match="no space left on the disk; free some and run again"):
+            sweep(config)
+    assert len(parts(tmp_path)) == 3
+    assert list(tmp_path.rglob(".tmp-*")) == []
+    kept = n_written(tmp_path)
+    outcome = sweep(config)
+    assert (outcome.computed, outcome.found, outcome.n_marked) == (TRIALS - kept, kept, 0)
+    assert_same(tmp_path, undisturbed)
+
+
+def test_a_part_that_the_system_cuts_off_stops_the_run_and_a_resume_completes_it(
+    raw, undisturbed, tmp_path
+):
+    config = at(tmp_path, raw)
+    embed(config, described(config))
+    sizes = sorted(path.stat().st_size for path in parts(undisturbed))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (sizes[-1] - 1, hard))
+    try:
+        with pytest.raises(StoreError, match="larger than files may be here"):
+            sweep(config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.rglob(".tmp-*")) == []
+    kept = n_written(tmp_path) if parts(tmp_path) else 0
+    assert sweep(config).computed == TRIALS - kept
+    assert_same(tmp_path, undisturbed)
+
+
 def test_a_place_that_cannot_be_written_is_named_before_any_trial(raw, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "compute", None)
+    monkeypatch.setattr(splitting, "compute", None)
     (tmp_path / "rows").write_text("not a folder")
     with pytest.raises(StoreError, match="rows: a file stands where a folder is needed"):
         sweep(at(tmp_path, raw))
@@ -289,24 +344,32 @@ def moody():
     del GENERATORS._entries["moody"]
 
 
-def test_a_failing_generator_costs_its_units_and_the_exit_code(raw, tmp_path, moody):
+def test_a_failing_generator_costs_its_trials_and_the_exit_code(raw, tmp_path, moody):
     gens = {"mean": {}, "moody": {}}
     config = at(tmp_path, raw, gen=gens, stages=["run", "report"])
-    with pytest.raises(RunFailed, match="4 units of work failed; ") as caught:
+    with pytest.raises(RunFailed, match=r"^32 trials crashed or failed; ") as caught:
         carry_out(config, LAUNCH)
     assert caught.value.exit_code == 1
     page = (config.paths.reports / "test" / "index.html").read_text()
     for text in (str(caught.value), page):
-        assert "moody on digits/pixels (norm_pre l2, 20 shots, seed 1, " in text
+        assert "16 failed: fm=pixels dataset=digits mapping=identity n_shot=20 seed=0,1" in text
         assert "twenty rows are not to my taste" in text
 
     rows = stored(tmp_path)
-    counts = rows["gen"].value_counts()
-    assert counts["mean"] == 2 * counts["moody"]
-    assert set(rows.loc[rows["gen"] == "moody", "n_shot"].isna()) == {True}
+    failed = rows["status"].eq("failed")
+    expected = rows["gen"].eq("moody") & rows["n_shot"].eq(20).fillna(value=False)
+    assert failed.tolist() == expected.tolist()
+    assert set(rows.loc[failed, "reason"]) == {"ValueError: twenty rows are not to my taste"}
+    assert set(rows.loc[~failed, "status"]) == {"ok"}
     outcome = sweep(config)
-    assert outcome.computed == 0
-    assert len(outcome.failed) == 4
+    assert (outcome.computed, outcome.n_marked, outcome.failed) == (0, 32, [])
+
+
+def test_the_mode_plan_is_the_stage_plan(raw, tmp_path):
+    config = at(tmp_path, raw, mode="plan", stages=["run", "report"])
+    assert config.stages == ("plan",)
+    carry_out(config, LAUNCH)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stages_run_one_by_one(raw, undisturbed, tmp_path):
@@ -337,7 +400,9 @@ def test_fifty_kills_at_random_moments_change_no_row(raw, undisturbed, tmp_path)
     assert any(unfinished)  # some kill hit while a file was being written
     for folder in tmp_path.iterdir():
         assert_same(folder, undisturbed)
+        # Once on the disk, too: what a kill left of joined parts is removed at the next start.
         assert n_written(folder) == TRIALS
+        assert len(parts(folder)) < 5
         assert not (folder / "quarantine").exists()
 
 
@@ -437,3 +502,41 @@ def test_two_commands_side_by_side_lose_and_double_nothing(start, commanded, tmp
     assert [ends(process) for process in both] == [(0, ""), (0, "")]
     assert_same(tmp_path, commanded)
     assert not (tmp_path / "quarantine").exists()
+
+
+# Runs a sweep while parts are joined at every opportunity.
+JOINING = """
+import json, sys
+from imprint_bench.config import read
+from imprint_bench.sweep import compaction
+from imprint_bench.sweep import run as running
+from imprint_bench.sweep.planner import make_plan
+
+compaction.MANY, running.JOIN_EVERY = 2, 2
+config = read(json.loads(sys.argv[1]))
+descriptions = running.described(config)
+embeddings, store = running.embed(config, descriptions), running.store_of(config)
+running.run(config, make_plan(config, descriptions), embeddings, store)
+"""
+
+
+def test_two_sweeps_that_join_parts_side_by_side_lose_and_double_nothing(
+    raw, undisturbed, tmp_path, monkeypatch
+):
+    whole = at(tmp_path, raw)
+    embed(whole, described(whole))
+    overlapping = at(tmp_path, raw, seeds=[1, 0], gen=dict(reversed(SMALL["gen"].items())))
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", JOINING, json.dumps(config.raw)],
+            stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        for config in (whole, overlapping)
+    ]  # fmt: skip
+    assert [(p.communicate(timeout=120)[1], p.returncode) for p in both] == [("", 0), ("", 0)]
+    assert_same(tmp_path, undisturbed)
+    assert not (tmp_path / "quarantine").exists()
+    monkeypatch.setattr(compaction, "MANY", 2)
+    compact(store_of(whole))
+    assert n_written(tmp_path) == TRIALS
+    assert sweep(whole).computed == 0

@@ -15,7 +15,8 @@ import pytest
 
 from imprint_bench.durable import temporary_beside
 from imprint_bench.errors import StoreError
-from imprint_bench.sweep.store import Store, missing
+from imprint_bench.sweep.store import Store
+from imprint_bench.sweep.trial_ids import missing
 
 
 @pytest.fixture
@@ -112,6 +113,36 @@ def test_ids_are_ascending_each_once(store):
     store.write(rows(3, 1, 2))
     store.write(rows(2, 5))
     assert store.ids().tolist() == sorted(as_ids(1, 2, 3, 5).tolist())
+
+
+def test_what_is_stored_is_told_with_whether_its_last_row_is_a_result(store):
+    store.write([row(1), row(2, status="crashed"), row(3, status="failed"), row(4)])
+    store.write([row(2), row(4, status="crashed")])
+    found = store.stored()
+    by_id = dict(zip(found.ids.tolist(), found.ok.tolist(), strict=True))
+    assert by_id == {trial_id(i).encode(): i in (1, 2) for i in (1, 2, 3, 4)}
+    assert sorted(by_id) == found.ids.tolist() == store.ids().tolist()
+    assert [len(a) for a in Store(store.folder / "none", store.quarantine).stored()] == [0, 0]
+
+
+def test_rows_without_results_do_not_change_the_types_of_the_others(store):
+    mark = {"trial_id": trial_id(9), "status": "crashed", "accuracy": None, "reason": "why"}
+    store.write(rows(1, 2))
+    plain = store.read()
+    store.write([mark])
+    frame = store.read()
+    assert frame["reason"].tolist()[2] == "why"
+    assert frame["accuracy"].dtype == np.float64
+    pd.testing.assert_frame_equal(frame[:2][plain.columns], plain)
+    store.write([row(9, seed=3)])
+    assert list(store.read()) == list(plain)
+
+
+def test_a_store_of_marks_alone_can_be_read(store):
+    store.write([{"trial_id": trial_id(1), "status": "crashed", "accuracy": None, "reason": "x"}])
+    frame = store.read()
+    assert frame["accuracy"].isna().tolist() == [True]
+    assert frame["accuracy"].dtype.kind == "f"
 
 
 def test_only_the_wanted_rows_are_read_and_unknown_ids_left_out(store):

@@ -1,0 +1,139 @@
+"""The parts of a run at full and at quick size, one after the other."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks import gemm, growth, kmeans, machine, paths, store, workers
+from benchmarks.jobs import QUICK_SWEEP, Job, has_data, jobs_of, made_up_job
+from benchmarks.synthetic import Sizes
+
+Tables = dict[str, list[dict[str, Any]]]
+
+
+class Size(NamedTuple):
+    """How large everything is."""
+
+    gemm: dict[str, Any]
+    scaling: Sizes
+    scaling_repeats: int
+    store: dict[str, Any]
+    kmeans: dict[str, int]
+    growth: dict[str, Any]
+
+
+FULL = Size(
+    gemm={"sizes": (512, 1024, 2048), "repeats": 5},
+    scaling=Sizes(train=2000, test=300, length=512),
+    scaling_repeats=2,
+    store={"n_trials": 500_000, "n_parts": 500},
+    kmeans={"n": 6000, "length": 512, "count": 2},
+    growth={"base": growth.Base(rows=2000, length=512, k=16, tasks=4, test_rows=500), "repeats": 2},
+)
+QUICK = Size(
+    gemm={"sizes": (128, 256), "repeats": 2},
+    scaling=Sizes(train=40, test=20, length=32),
+    scaling_repeats=1,
+    store={"n_trials": 2000, "n_parts": 5, "overrides": QUICK_SWEEP},
+    kmeans={"n": 300, "length": 32, "count": 1},
+    growth={
+        "base": growth.Base(rows=60, length=16, k=4, tasks=2, test_rows=40),
+        "down": 1,
+        "up": 1,
+        "repeats": 1,
+    },
+)
+
+
+class Asked(NamedTuple):
+    """What the command line asks for."""
+
+    parts: tuple[str, ...]
+    overrides: tuple[str, ...]
+    quick: bool
+    each: int | None  # trials of every stratum for the reference path
+    scratch: Path  # a folder that is removed at the end
+
+    @property
+    def size(self) -> Size:
+        """The sizes of everything."""
+        return QUICK if self.quick else FULL
+
+    @property
+    def with_data(self) -> bool:
+        """Whether the paper's grids are measured too."""
+        return has_data(self.overrides) and not self.quick
+
+
+def measure(asked: Asked, *, say: Callable[[str], None]) -> Tables:
+    """Return the tables of the parts that were asked for.
+
+    Parameters
+    ----------
+    asked : Asked
+    say : callable
+        Told what comes next.
+
+    Raises
+    ------
+    ConfigError
+        If an override is wrong.
+    """
+    jobs = jobs_of(asked.overrides, quick=asked.quick) if _needs_jobs(asked) else []
+    tables: Tables = {}
+    if {"gemm", "paths"} & set(asked.parts):
+        say("gemm")
+        tables["gemm"] = gemm.measure(**asked.size.gemm)
+    if "paths" in asked.parts:
+        tables |= _paths(asked, jobs, gemm.peaks(tables["gemm"]), say)
+    if "scaling" in asked.parts:
+        say("scaling")
+        job = jobs[1] if asked.with_data else made_up_job(asked.scratch, asked.size.scaling)
+        repeats = asked.size.scaling_repeats
+        tables["scaling"] = workers.measure(job, n_jobs=(1, 2), repeats=repeats)
+    if "store" in asked.parts:
+        say("store")
+        tables["store"] = store.measure(**asked.size.store)
+    if "kmeans" in asked.parts:
+        say("kmeans")
+        tables["kmeans"] = kmeans.measure(_problems(asked, jobs))
+    if "growth" in asked.parts:
+        say("growth")
+        tables["growth"] = growth.measure(**asked.size.growth)
+    return tables
+
+
+def machine_of(asked: Asked) -> dict[str, str]:
+    """Return the machine, and whether the sizes were quick ones."""
+    return machine.describe() | {"sizes": "quick" if asked.quick else "full"}
+
+
+def _needs_jobs(asked: Asked) -> bool:
+    return "paths" in asked.parts or (
+        asked.with_data and bool({"scaling", "kmeans"} & set(asked.parts))
+    )
+
+
+def _paths(
+    asked: Asked, jobs: list[Job], peaks: dict[str, float], say: Callable[[str], None]
+) -> Tables:
+    found: Tables = defaultdict(list)
+    for job in jobs:
+        say(f"paths: {job.name}")
+        for name, rows in paths.measure(job, peaks=peaks, each=asked.each).items():
+            found[name] += rows
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _problems(asked: Asked, jobs: list[Job]) -> dict[str, np.ndarray]:
+    """Return made-up classes, and with the paper's data two real ones."""
+    found = kmeans.made_up(**asked.size.kmeans)
+    if asked.with_data:
+        for (fm, dataset), entry in jobs[1].embeddings.items():
+            for label in np.unique(entry.y("train"))[:2]:
+                rows = np.flatnonzero(entry.y("train") == label)
+                found[f"{dataset}/{fm} {label}"] = entry.X("train")[rows]
+    return found
