@@ -49,5 +49,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,kmedoids,dask,slurm]'
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,kmedoids,dask,slurm,fast]'
 	touch $@

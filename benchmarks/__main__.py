@@ -86,11 +86,17 @@ def _measure(options: argparse.Namespace) -> int:
             each=options.sample,
             scratch=Path(scratch),
         )
-        tables = parts.measure(asked, say=lambda text: print(text, file=sys.stderr, flush=True))
-    folder = options.to or default
-    report.write(folder, tables, parts.machine_of(asked))
+        folder, facts, differ = options.to or default, parts.machine_of(asked), 0
+        # Written part by part: a run that is stopped leaves what it has measured.
+        for tables in parts.measure(asked, say=_say):
+            report.write(folder, tables, facts)
+            differ = max([differ, *(row["differ"] for row in tables.get("paths", []))])
     print(folder / "README.md")
-    return int(any(row["differ"] for row in tables.get("paths", [])))
+    return int(differ > 0)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _chosen(only: str | None) -> tuple[str, ...]:

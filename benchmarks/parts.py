@@ -1,7 +1,7 @@
 """The parts of a run at full and at quick size, one after the other."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,8 +68,8 @@ class Asked(NamedTuple):
         return has_data(self.overrides) and not self.quick
 
 
-def measure(asked: Asked, *, say: Callable[[str], None]) -> Tables:
-    """Return the tables of the parts that were asked for.
+def measure(asked: Asked, *, say: Callable[[str], None]) -> Iterator[Tables]:
+    """Yield the tables of every part that was asked for, those of `paths` after each job.
 
     Parameters
     ----------
@@ -83,27 +83,21 @@ def measure(asked: Asked, *, say: Callable[[str], None]) -> Tables:
         If an override is wrong.
     """
     jobs = jobs_of(asked.overrides, quick=asked.quick) if _needs_jobs(asked) else []
-    tables: Tables = {}
     if {"gemm", "paths"} & set(asked.parts):
         say("gemm")
-        tables["gemm"] = gemm.measure(**asked.size.gemm)
-    if "paths" in asked.parts:
-        tables |= _paths(asked, jobs, gemm.peaks(tables["gemm"]), say)
-    if "scaling" in asked.parts:
-        say("scaling")
-        job = jobs[1] if asked.with_data else made_up_job(asked.scratch, asked.size.scaling)
-        repeats = asked.size.scaling_repeats
-        tables["scaling"] = workers.measure(job, n_jobs=(1, 2), repeats=repeats)
-    if "store" in asked.parts:
-        say("store")
-        tables["store"] = store.measure(**asked.size.store)
-    if "kmeans" in asked.parts:
-        say("kmeans")
-        tables["kmeans"] = kmeans.measure(_problems(asked, jobs))
-    if "growth" in asked.parts:
-        say("growth")
-        tables["growth"] = growth.measure(**asked.size.growth)
-    return tables
+        speeds = gemm.measure(**asked.size.gemm)
+        yield {"gemm": speeds}
+        yield from _paths(asked, jobs, gemm.peaks(speeds), say)
+    others: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "scaling": lambda: _scaling(asked, jobs),
+        "store": lambda: store.measure(**asked.size.store),
+        "kmeans": lambda: kmeans.measure(_problems(asked, jobs)),
+        "growth": lambda: growth.measure(**asked.size.growth),
+    }
+    for name, part in others.items():
+        if name in asked.parts:
+            say(name)
+            yield {name: part()}
 
 
 def machine_of(asked: Asked) -> dict[str, str]:
@@ -119,13 +113,19 @@ def _needs_jobs(asked: Asked) -> bool:
 
 def _paths(
     asked: Asked, jobs: list[Job], peaks: dict[str, float], say: Callable[[str], None]
-) -> Tables:
+) -> Iterator[Tables]:
+    """Yield the tables of all jobs so far, after each."""
     found: Tables = defaultdict(list)
-    for job in jobs:
+    for job in jobs if "paths" in asked.parts else ():
         say(f"paths: {job.name}")
         for name, rows in paths.measure(job, peaks=peaks, each=asked.each).items():
             found[name] += rows
-    return {name: rows for name, rows in found.items() if rows}
+        yield {name: rows for name, rows in found.items() if rows}
+
+
+def _scaling(asked: Asked, jobs: list[Job]) -> list[dict[str, Any]]:
+    job = jobs[1] if asked.with_data else made_up_job(asked.scratch, asked.size.scaling)
+    return workers.measure(job, n_jobs=(1, 2), repeats=asked.size.scaling_repeats)
 
 
 def _problems(asked: Asked, jobs: list[Job]) -> dict[str, np.ndarray]:

@@ -339,8 +339,9 @@ def test_help_lists_every_choice_and_says_how_to_use_them(run):
 
     assert (code, err) == (0, "")
     for group in ("sweep", "fm", "dataset", "gen", "agg", "norm", "task", "table", "figure"):
-        (line,) = re.findall(rf"^{group}: (.*)$", out, flags=re.MULTILINE)
-        assert line.split(", ") == choices([conf_folder()], group)
+        lines = re.findall(rf"^{group}(/\w+)?: (.*)$", out, flags=re.MULTILINE)
+        listed = [f"{f[1:]}/{n}" if f else n for f, names in lines for n in names.split(", ")]
+        assert sorted(listed) == sorted(choices([conf_folder()], group))
     for word in ("--config-dir", "--multirun", "stages=[plan]", "paths.data", "seeds", "n_jobs"):
         assert word in out
     assert max(map(len, out.splitlines())) < 120

@@ -30,6 +30,7 @@ LIBRARIES = {
     "numpy": None,
     "scipy": CORE | DATA | RUNNING,
     "sklearn": CORE | DATA,
+    "numba": {"core.manhattan"},
     "kmedoids": {"core.generators.kmedoids"},
     "sklearn_extra": {"core.generators.kmedoids"},
     "torch": {"data", "head", "fixed.core.losses", "training"},

@@ -9,8 +9,8 @@ import numpy as np
 
 from imprint_bench.core.generator import GENERATORS
 from imprint_bench.core.normalization import ROW_NORMALIZATIONS
-from imprint_bench.core.sampling import map_labels, n_shot_rows, rows_of
 from imprint_bench.core.operands import Queries
+from imprint_bench.core.sampling import map_labels, n_shot_rows, rows_of
 from imprint_bench.core.setting import Setting, TaskRows
 from imprint_bench.data.tasks import LabelMap, Task
 from imprint_bench.execution import Shard
