@@ -101,7 +101,7 @@ def _of_banks(at: Base, gens: Sequence[str], repeats: int) -> Iterator[tuple[str
     for gen in gens:
         plan = make_plan(_config(gen, at), [arrays.describe()])
         chosen = np.ones(len(plan), dtype=bool)
-        (unit,) = units(plan, chosen, {("made_up", "made_up"): "0" * 64})
+        (unit,) = units(plan, chosen)
         seconds = cpu_seconds(partial(compute, unit, arrays), repeats=repeats)
         yield gen, {"kind": "bank", "cpu_seconds": seconds}
 

@@ -116,11 +116,10 @@ def made_up_job(folder: Path, sizes: Sizes) -> Job:
     return _job("made up", [overrides], whole=False)
 
 
-def planned(config: Config, embeddings: Mapping[Pair, Embeddings]) -> tuple[Plan, list[Unit]]:
+def planned(config: Config) -> tuple[Plan, list[Unit]]:
     """Return the plan of a sweep and its units of work."""
     plan = make_plan(config, described(config))
-    fingerprints = {pair: e.fingerprint for pair, e in embeddings.items()}
-    return plan, units(plan, np.ones(len(plan), dtype=bool), fingerprints)
+    return plan, units(plan, np.ones(len(plan), dtype=bool))
 
 
 def plans_of(job: Job) -> Iterator[Plan]:

@@ -81,7 +81,7 @@ def shared_path(job: Job) -> Shared:
     seconds: dict[str, float] = defaultdict(float)
     for config in job.configs:
         rehearse(config)  # imports what methods import when they are first called
-        _, work = planned(config, job.embeddings)
+        _, work = planned(config)
         for unit in work:
             started = time.process_time()
             rows = compute(unit, job.embeddings[unit.key.fm, unit.key.dataset])

@@ -44,7 +44,7 @@ def _run(job: Job, n_jobs: int) -> tuple[int, float]:
             job.configs[0].paths, results=Path(folder), rows=Path(folder) / "rows"
         )
         config = dataclasses.replace(job.configs[0], n_jobs=n_jobs, paths=paths)
-        plan, _ = planned(job.configs[0], job.embeddings)
+        plan, _ = planned(job.configs[0])
         outcome = run(config, plan, job.embeddings, store_of(config))
     if outcome.failed or outcome.computed != len(plan):
         raise RuntimeError(f"{config.name}: {len(outcome.failed)} units of work failed")

@@ -2,10 +2,11 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
+from types import MappingProxyType
 
 from imprint_bench.durable import explained
 
@@ -21,8 +22,10 @@ class _RunFile(logging.FileHandler):
         path = Path(self.baseFilename)
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            is_new = not path.exists()
             file = super()._open()
-            file.write(self.header)
+            if is_new:
+                file.write(self.header)
             return file
 
 
@@ -37,26 +40,25 @@ class _Terminal(logging.StreamHandler):
 
 
 @contextmanager
-def logging_to(path: Path | None, *, header: str = "") -> Iterator[None]:
+def logging_to(files: Mapping[Path, str] = MappingProxyType({})) -> Iterator[None]:
     """Show the messages of this package, and warnings of others, while the block runs.
 
     Parameters
     ----------
-    path : Path or None
-        File to which everything is added, with tracebacks of failed units; None writes no file.
-    header : str
-        What the file starts with.
+    files : mapping from Path to str
+        Files to which everything is added, with tracebacks of failed units, and what each
+        of them starts with.
 
     Raises
     ------
     StoreError
-        At the first message, if the file cannot be written.
+        At the first message, if a file cannot be written.
     """
     terminal = _Terminal(sys.stdout)
     terminal.setFormatter(logging.Formatter("%(message)s"))
     terminal.setLevel(logging.INFO)
     handlers: list[logging.Handler] = [terminal]
-    if path is not None:
+    for path, header in files.items():
         file = _RunFile(path, header)
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         handlers.insert(0, file)  # it may refuse, then nothing is shown

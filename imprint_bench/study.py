@@ -1,56 +1,169 @@
-"""One study from its configuration to its report: the stages in their order."""
+"""Studies from their configurations to their reports: the stages in their order.
 
-import datetime as dt
+Studies that have units of work in common, as the sweeps of a paper do, are computed as
+one plan; each then makes its own report.
+"""
+
 import logging
-import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from imprint_bench import __version__
-from imprint_bench.analysis.build import Refusal, build, check_requests
-from imprint_bench.analysis.figures import FIGURES
-from imprint_bench.analysis.frames import rows_of_plan, select
-from imprint_bench.analysis.rendering import to_text
-from imprint_bench.analysis.tables import TABLES, group_columns
+from imprint_bench.analysis.build import Refusal
 from imprint_bench.config import Config
 from imprint_bench.data.description import Description
-from imprint_bench.durable import remove_unfinished
-from imprint_bench.errors import ConfigError, IncompleteError, RunFailed
+from imprint_bench.data.embeddings import Embeddings
+from imprint_bench.errors import IncompleteError, RunFailed
 from imprint_bench.execution import Shard
-from imprint_bench.params import takes
-from imprint_bench.registry import Registry
-from imprint_bench.report import write_report
+from imprint_bench.reporting import Launch, Views, report, without
 from imprint_bench.sweep.compaction import compact
 from imprint_bench.sweep.estimate import estimate
-from imprint_bench.sweep.executor import Executor, chosen_executor
+from imprint_bench.sweep.executor import chosen_executor
 from imprint_bench.sweep.executors.slurm import Slurm
-from imprint_bench.sweep.marks import blamed, described_marks
+from imprint_bench.sweep.joining import fits, joined
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.rehearsal import rehearse
-from imprint_bench.sweep.run import Outcome, described, embed, pending, run, store_of
+from imprint_bench.sweep.run import (
+    Outcome,
+    Pair,
+    described,
+    embed,
+    outcome_of_part,
+    pending,
+    run,
+    store_of,
+)
 from imprint_bench.sweep.store import Store
+from imprint_bench.sweep.trial_ids import Index
 from imprint_bench.sweep.unit import share
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "pandas", "pyarrow", "joblib")
-SHOWN = 20  # rows of a table, or kinds of dropped combinations, in the terminal
+SHOWN = 20  # kinds of dropped combinations, or failed units, in the terminal
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A configuration that has been checked as far as it can be before anything is computed.
+
+    Attributes
+    ----------
+    config : Config
+    launch : Launch
+    views : Views
+    descriptions : list of Description
+        Of every pair of foundation model and dataset.
+    plan : Plan
+    """
+
+    config: Config
+    launch: Launch
+    views: Views
+    descriptions: Sequence[Description]
+    plan: Plan
 
 
 @dataclass(frozen=True)
-class Launch:
-    """How a study was started: the command, the composed YAML, and its place in a multirun."""
+class Done:
+    """What the stages before the report gave a study, and the seconds that each took."""
 
-    command: str
-    configuration: str
-    subfolder: str = ""
+    study: Study
+    outcome: Outcome
+    seconds: Mapping[str, float]
+
+
+def prepare(config: Config, launch: Launch) -> Study:
+    """Check and plan a study.
+
+    Raises
+    ------
+    ImprintError
+        For the first mistake.
+    """
+    views = Views.of(config)
+    chosen_executor(config)
+    rehearse(config)
+    descriptions = described(config)
+    plan = make_plan(config, descriptions)
+    views.check(plan)
+    return Study(config, launch, views, descriptions, plan)
+
+
+def together(studies: Sequence[Study]) -> list[list[Study]]:
+    """Return the studies in groups, each to be computed as one plan.
+
+    A study is added to others if it is run as they are, into the same store, has a unit
+    of work in common with one of them, and calls alike only what is alike.
+    """
+    groups: list[list[Study]] = []
+    for study in studies:
+        for group in groups:
+            if _run_alike(study.config, group[0].config) and fits(
+                study.plan, [member.plan for member in group]
+            ):
+                group.append(study)
+                break
+        else:
+            groups.append([study])
+    return groups
+
+
+def compute(studies: Sequence[Study]) -> list[Done]:
+    """Carry out the stages before the report, of studies that `together` has put in one group.
+
+    Raises
+    ------
+    ImprintError
+        If something cannot be read or written, or the executor cannot be had.
+    """
+    config = studies[0].config
+    plan = joined([study.plan for study in studies])
+    if config.shard is not None:
+        plan = share(plan, config.shard)
+        studies = [_within(study, plan) for study in studies]
+    store = store_of(config)
+    if "plan" in config.stages:
+        for study in studies:
+            _log_plan(study)
+    if config.stages == ("plan",):
+        todo = pending(config, plan, store)
+        every = [d for study in studies for d in study.descriptions]
+        log.info("%s", estimate([study.config for study in studies], plan, every, todo))
+    if not {"embed", "run"} & set(config.stages):
+        return [Done(study, Outcome(), {}) for study in studies]
+    if "run" in config.stages:  # before embedding: a full disk is then known at once
+        chosen_executor(config).check()
+        compact(store)
+        n_rows = int(pending(config, plan, store).sum())
+        store.prepare(n_rows=n_rows, n_parts=len(set(plan.unit_of_group)))
+    return _embed_and_run(studies, plan, store)
+
+
+def finish(done: Done) -> None:
+    """Make the report of a study, if it asks for one.
+
+    Raises
+    ------
+    RunFailed
+        If trials or units of work failed; everything else is stored and reported.
+    IncompleteError
+        If results that a table or figure needs are missing.
+    """
+    study, outcome = done.study, done.outcome
+    refused: list[Refusal] = []
+    if "report" in study.config.stages and study.config.shard is not None:
+        _log_later_report(study.config.shard, study.launch)
+    elif "report" in study.config.stages:
+        refused = report(study.config, study.launch, study.views, study.plan, outcome, done.seconds)
+    if outcome.failed or outcome.marked:
+        raise RunFailed(_what_failed(outcome))
+    if refused:
+        names = ", ".join(refusal.name for refusal in refused)
+        raise IncompleteError(f"report: results are missing for {names}; the page says which.")
 
 
 def carry_out(config: Config, launch: Launch) -> None:
@@ -60,66 +173,55 @@ def carry_out(config: Config, launch: Launch) -> None:
     ------
     ImprintError
         For the first mistake, before anything is computed where it can be known then.
-    RunFailed
-        If units of work failed; everything else is stored and reported.
     """
-    tables, figures = _requests(config)
-    executor = chosen_executor(config)
-    rehearse(config)
-    descriptions = described(config)
-    plan = make_plan(config, descriptions)
-    _check_views(plan, table=tables, figure=figures)
-    if config.shard is not None:
-        plan = share(plan, config.shard)
-    store = store_of(config)
-    if "plan" in config.stages:
-        _log_plan(config, plan)
-    if not {"embed", "run"} & set(config.stages) and "report" not in config.stages:
-        log.info("%s", estimate(config, plan, descriptions, pending(config, plan, store)))
-        return
-    if "run" in config.stages:  # before embedding: a full disk is then known at once
-        executor.check()
-        compact(store)
-        n_rows = int(pending(config, plan, store).sum())
-        store.prepare(n_rows=n_rows, n_parts=len(set(plan.unit_of_group)))
-    outcome, seconds = Outcome(), dict[str, float]()
-    if {"embed", "run"} & set(config.stages):
-        outcome, seconds = _embed_and_run(config, executor, descriptions, plan, store)
-    refused: list[Refusal] = []
-    if "report" in config.stages and config.shard is not None:
-        _log_later_report(config.shard, launch)
-    elif "report" in config.stages:
-        rows = rows_of_plan(plan.frame(), store.read(plan.ids))
-        refused = _report(config, launch, rows, plan, outcome, seconds, tables, figures)
-    if outcome.failed or outcome.marked:
-        raise RunFailed(_what_failed(outcome))
-    if refused:
-        names = ", ".join(refusal.name for refusal in refused)
-        raise IncompleteError(f"report: results are missing for {names}; the page says which.")
+    (done,) = compute([prepare(config, launch)])
+    finish(done)
 
 
-def _embed_and_run(
-    config: Config,
-    executor: Executor,
-    descriptions: Sequence[Description],
-    plan: Plan,
-    store: Store,
-) -> tuple[Outcome, dict[str, float]]:
-    """Return what the run gave, if it is asked for, and the seconds of each stage."""
+def _run_alike(one: Config, other: Config) -> bool:
+    """Tell whether nothing but their plans sets the runs of two configurations apart."""
+
+    def how(config: Config) -> tuple[Any, ...]:
+        paths, embed = config.paths, (config.force_embedding, config.verify_embeddings)
+        where = (paths.embeddings, paths.rows, config.executor, config.n_jobs, config.shard)
+        return (*where, *embed, config.stages, config.mode, config.raw.get("imports"))
+
+    return how(one) == how(other)
+
+
+def _within(study: Study, plan: Plan) -> Study:
+    """Return a study with those of its trials that a plan has."""
+    kept = Index(np.sort(plan.ids)).holds(study.plan.ids)
+    return replace(study, plan=study.plan.part(np.flatnonzero(kept)))
+
+
+def _embed_and_run(studies: Sequence[Study], plan: Plan, store: Store) -> list[Done]:
+    """Return what the run gave each study, if it is asked for, and the seconds of each stage."""
+    config = studies[0].config
     started = time.monotonic()
-    embeddings = embed(config, descriptions)
+    embeddings: dict[Pair, Embeddings] = {}
+    for study in studies:
+        embeddings |= embed(study.config, study.descriptions)
     seconds = {"embed": time.monotonic() - started}
     if "run" not in config.stages:
-        return Outcome(), seconds
+        return [Done(study, Outcome(), seconds) for study in studies]
+    before = [pending(config, study.plan, store) for study in studies]
+    executor = chosen_executor(config)
     if isinstance(executor, Slurm) and config.shard is None:
-        outcome = executor.run(config, plan, store)
+        outcome = executor.run([study.config for study in studies], plan, store)
     else:
         outcome = run(config, plan, embeddings, store)
-    return outcome, seconds | {"run": outcome.seconds}
+    seconds |= {"run" if len(studies) == 1 else "run (of all jobs together)": outcome.seconds}
+    if len(studies) == 1:
+        return [Done(studies[0], outcome, seconds)]
+    return [
+        Done(study, outcome_of_part(outcome, study.plan, todo, store), seconds)
+        for study, todo in zip(studies, before, strict=True)
+    ]
 
 
 def _log_later_report(shard: Shard, launch: Launch) -> None:
-    command = _without(launch.command, "stages=", "shard=")
+    command = without(launch.command, "stages=", "shard=")
     log.info("shard %s makes no report; after the last: %s stages=[report]", shard, command)
 
 
@@ -141,121 +243,16 @@ def _what_failed(outcome: Outcome) -> str:
     return "\n".join(parts)
 
 
-def _without(command: str, *keys: str) -> str:
-    """Return a command without its overrides of some keys."""
-    return " ".join(word for word in command.split() if not any(key in word for key in keys))
-
-
-Requests = dict[str, dict[str, Any]]
-
-
-def _requests(config: Config) -> tuple[Requests, Requests]:
-    """Return what tables and figures are asked for, with the report's settings filled in."""
-    given = {"alpha": config.alpha, "allow_incomplete": config.allow_incomplete}
-
-    def filled(registry: Registry[Any], requests: Mapping[str, Mapping[str, Any]]) -> Requests:
-        made = {}
-        for name, params in requests.items():
-            function = registry.find(name, at=registry.noun)
-            made[name] = {k: v for k, v in given.items() if takes(function, k)} | dict(params)
-        check_requests(registry, made)
-        return made
-
-    return filled(TABLES, config.tables), filled(FIGURES, config.figures)
-
-
-def _check_views(plan: Plan, **requests: Requests) -> None:
-    """Refuse, before anything runs, a table or figure of rows or axes that the plan lacks."""
-    for noun, of_noun in requests.items():
-        for name, params in of_noun.items():
-            if params.get("where") or params.get("per"):
-                try:
-                    view = select(plan.frame(), params.get("where"))
-                    group_columns(view, params.get("per") or [])
-                except ConfigError as error:
-                    raise ConfigError(f"{noun}.{name}.{error}") from error
-
-
-def _log_plan(config: Config, plan: Plan) -> None:
-    dropped = plan.dropped
+def _log_plan(study: Study) -> None:
+    plan, dropped = study.plan, study.plan.dropped
     log.info(
         "%s: %d trials in %d units of work; %d combinations dropped.",
-        config.name, len(plan), len(set(plan.unit_of_group)), int(dropped["trials"].sum()),
+        study.config.name, len(plan), len(set(plan.unit_of_group)), int(dropped["trials"].sum()),
     )  # fmt: skip
-    if config.stages == ("plan",):
+    if study.config.stages == ("plan",):
         for reason, group in dropped.groupby("reason", sort=True):
             log.info("  %d: %s", int(group["trials"].sum()), reason)
             for where, n in zip(group["where"][:SHOWN], group["trials"][:SHOWN], strict=True):
                 log.info("      %s (%d)", where, n)
             if len(group) > SHOWN:
                 log.info("      and %d more", len(group) - SHOWN)
-
-
-def _report(
-    config: Config,
-    launch: Launch,
-    rows: pd.DataFrame,
-    plan: Plan,
-    outcome: Outcome,
-    seconds: Mapping[str, float],
-    tables: Requests,
-    figures: Requests,
-) -> list[Refusal]:
-    """Write the report, show it in the terminal, and return what could not be made."""
-    started = time.monotonic()
-    marked = described_marks(blamed(rows))
-    run_all = _without(launch.command, "stages=")
-    if marked:  # what crashed or failed is tried again by this mode alone
-        words = [word for word in run_all.split() if not word.startswith("mode=")]
-        run_all = " ".join([*words, "mode=retry_failed"])
-    made_tables = build(TABLES, tables, rows, command=run_all)
-    made_figures = build(FIGURES, figures, rows, command=run_all)
-    folder = config.paths.reports / config.name
-    remove_unfinished(folder)
-    page = write_report(
-        folder / launch.subfolder if launch.subfolder else folder,
-        name=config.name,
-        rows=rows,
-        tables=made_tables,
-        figures=made_figures,
-        dropped=plan.dropped.rename(columns={"trials": "count"}),
-        provenance=_provenance(launch, outcome, seconds),
-        failed=outcome.failed,
-        marked=marked,
-    )
-    log.info("report written in %.1f s", time.monotonic() - started)
-    for table in made_tables:
-        text = table.sentence if isinstance(table, Refusal) else to_text(table, limit=SHOWN)
-        log.info("\n%s", text)
-    for figure in made_figures:
-        text = figure.sentence if isinstance(figure, Refusal) else figure.finding
-        log.info("\n%s: %s", figure.title, text)
-    log.info("\nReport: %s", page)
-    return [made for made in (*made_tables, *made_figures) if isinstance(made, Refusal)]
-
-
-def _provenance(launch: Launch, outcome: Outcome, seconds: Mapping[str, float]) -> dict[str, Any]:
-    now = dt.datetime.now(dt.UTC)
-    return {
-        "command": launch.command,
-        "written": f"{now:%Y-%m-%d %H:%M} UTC",
-        "trials": {
-            "computed now": f"{outcome.computed:,}",
-            "found in the store": f"{outcome.found:,}",
-        },
-        "time": {f"stage {stage}": f"{s:.1f} s" for stage, s in seconds.items()},
-        "machine": {
-            "system": f"{platform.system()} {platform.machine()}",
-            "cores": os.cpu_count() or 1,
-            "python": platform.python_version(),
-        },
-        "versions": {"imprint-bench": __version__} | {p: _version(p) for p in PACKAGES},
-        "configuration": launch.configuration,
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imprint_bench import study
 from imprint_bench.__main__ import main
 from imprint_bench.command_line import choices, conf_folder, for_hydra, parse
 from imprint_bench.composing import compose, labels_of
 from imprint_bench.config import read
+from imprint_bench.errors import DataError
 
 QUICK = "+sweep=quickstart"
 # A sweep of nine trials that takes no time.
@@ -406,15 +408,46 @@ def test_running_again_computes_nothing(run):
     assert "9 trials: 9 in the store, 0 to compute in 0 units of work." in out
 
 
-def test_a_multirun_writes_a_report_per_job_and_shares_the_store(run, elsewhere):
-    code, out, err = run("-m", *SMALL, "gen=[mean],[mean,kmeans]", "paths.data=../data")
+def test_jobs_of_a_multirun_with_work_in_common_run_as_one_and_report_one_by_one(run, elsewhere):
+    run(*SMALL, "gen=[mean]", "norm.pre=[l2]")
+    arguments = ["-m", *SMALL, "gen=[mean],[mean,kmeans]", "paths.data=../data"]
+    code, out, err = run(*arguments)
 
     assert (code, err) == (0, "")
-    assert "job 1 of 2: gen=-mean-" in out
+    assert "2 jobs have work in common and run as one:\n  job 1 of 2: gen=-mean-\n" in out
+    assert "36 trials: 3 in the store, 33 to compute" in out  # mean of both jobs only once
+    assert out.count("to compute") == 1
+    pages = {p.parent.name: p.read_text() for p in elsewhere.rglob("gen=*/index.html")}
+    assert sorted(pages) == ["gen=-mean,kmeans-", "gen=-mean-"]
+    for page, computed in ((pages["gen=-mean-"], 6), (pages["gen=-mean,kmeans-"], 33)):
+        facts = " ".join(re.sub("<[^>]+>", " ", page).split())
+        assert f"computed now {computed} found in the store 3" in facts
+        assert "stage run (of all jobs together)" in facts
+    logs = sorted(p.name[9:] for p in (elsewhere / "results/runs").rglob("*-gen=*.log"))
+    assert logs == ["gen=-mean,kmeans-.log", "gen=-mean-.log"]
+    for log in (elsewhere / "results/runs").rglob("*-gen=*.log"):
+        text = log.read_text()
+        assert text.startswith("python -m imprint_bench +sweep=quickstart")
+        assert text.count("\nseeds:\n- 0\n") == text.count("33 to compute") == 1
+        assert text.count("Report: ") == 1
+    again = run(*arguments)[1]
+    assert "36 trials: 36 in the store, 0 to compute" in again
+
+
+def test_where_jobs_cannot_run_as_one_each_is_tried_by_itself(run, monkeypatch):
+    real = study.run
+
+    def only_small(config, plan, *rest):
+        if len(plan) > 9:
+            raise DataError("too much.")
+        return real(config, plan, *rest)
+
+    monkeypatch.setattr(study, "run", only_small)
+    code, out, err = run("-m", *SMALL, "gen=[mean],[mean,kmeans]")
+    assert code == 2
+    assert err == "too much. Now each job by itself.\ngen=-mean,kmeans-: too much.\n"
     assert "9 trials: 0 in the store, 9 to compute" in out
-    assert "36 trials: 9 in the store, 27 to compute" in out  # mean of both jobs only once
-    pages = sorted(p.parent.name for p in elsewhere.rglob("index.html"))
-    assert pages == ["gen=-mean,kmeans-", "gen=-mean-"]
+    assert out.count("Report: ") == 1
 
 
 def test_a_multirun_over_foundation_models_has_a_folder_for_each(run, elsewhere):

@@ -67,32 +67,34 @@ class Estimate:
 
 
 def estimate(
-    config: Config, plan: Plan, descriptions: Sequence[Description], todo: np.ndarray
+    configs: Sequence[Config], plan: Plan, descriptions: Sequence[Description], todo: np.ndarray
 ) -> Estimate:
     """Estimate what computing a plan takes.
 
     Parameters
     ----------
-    config : Config
+    configs : sequence of Config
+        Of the sweeps that the plan joins; they run alike.
     plan : Plan
     descriptions : sequence of Description
-        One for each pair of foundation model and dataset.
+        One or more for each pair of foundation model and dataset.
     todo : ndarray of shape (trials,), bool
         What is to be computed.
     """
-    n_workers = chosen_executor(config).n_workers(config.n_jobs)
+    n_jobs = configs[0].n_jobs
+    n_workers = chosen_executor(configs[0]).n_workers(n_jobs)
     by_pair = {(d.fm, d.dataset): d for d in descriptions}
     kinds: dict[tuple, list[Unit]] = {}
-    for unit in units(plan, todo, {pair: d.fingerprint for pair, d in by_pair.items()}):
+    for unit in units(plan, todo):
         length = by_pair[unit.key.fm, unit.key.dataset].length
         kind = (*unit.key[1:4], *unit.key[5:7], length, len(unit))
         kinds.setdefault(kind, []).append(unit)
     seconds, memory = _running(list(kinds.values()), by_pair)
     return Estimate(
-        embed_seconds=sum(_embedding(config, d) for d in descriptions) / workers(config.n_jobs),
+        embed_seconds=sum(_embedding(configs, d) for d in by_pair.values()) / workers(n_jobs),
         run_seconds=seconds / n_workers,
         worker_bytes=memory + WORKER_BYTES,
-        disk_bytes=sum(_array_bytes(d) for d in descriptions if not d.cached)
+        disk_bytes=sum(_array_bytes(d) for d in by_pair.values() if not d.cached)
         + BYTES_PER_ROW * float(todo.sum()),
         trials=int(todo.sum()),
     )
@@ -171,12 +173,12 @@ def _timed(unit: Unit, arrays: _Sample) -> float:
         return max(time.process_time() - started, 1e-6)
 
 
-def _embedding(config: Config, description: Description) -> float:
+def _embedding(configs: Sequence[Config], description: Description) -> float:
     """Return the seconds of one process that embedding a dataset takes."""
     if description.cached:
         return 0.0
-    fm = _source(config.fms, description.fm)
-    dataset = _source(config.datasets, description.dataset)
+    fm = _source([fm for config in configs for fm in config.fms], description.fm)
+    dataset = _source([d for config in configs for d in config.datasets], description.dataset)
     model = build_foundation_model(fm)
     if model.arrays_for is not None:
         return 0.0

@@ -8,7 +8,7 @@ trials are small.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,6 +65,7 @@ class Plan:
         `trial_id`, hexadecimal.
     unit_of_group : list of UnitKey
     dropped : DataFrame with columns reason, where, trials
+    fingerprints : mapping from (fm, dataset) to the fingerprint of the embeddings
     labels : mapping from (dataset, mapping) to MappedLabels
     tasks : mapping from (dataset, mapping) to {name: Task}
     """
@@ -76,11 +77,24 @@ class Plan:
     ids: np.ndarray
     unit_of_group: list[UnitKey]
     dropped: pd.DataFrame
+    fingerprints: Mapping[tuple[str, str], str]
     labels: Mapping[tuple[str, str], MappedLabels]
     tasks: Mapping[tuple[str, str], Mapping[str, Task]]
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def part(self, trials: np.ndarray) -> "Plan":
+        """Return the plan of some trials, given by their numbers; maybe of none."""
+        groups, group_of = np.unique(self.group_of[trials], return_inverse=True)
+        return replace(
+            self,
+            groups=[self.groups[i] for i in groups],
+            group_of=group_of.astype(np.int32),
+            setting_of=self.setting_of[trials],
+            ids=self.ids[trials],
+            unit_of_group=[self.unit_of_group[i] for i in groups],
+        )
 
     def frame(self) -> pd.DataFrame:
         """Return one row per trial: its id and a column per axis."""

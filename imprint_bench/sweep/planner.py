@@ -72,6 +72,7 @@ class _Planner:
     setting_of: list[int] = field(default_factory=list)
     ids: list[bytes] = field(default_factory=list)
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    fingerprints: dict[tuple[str, str], str] = field(default_factory=dict)
     labels: dict[tuple[str, str], MappedLabels] = field(default_factory=dict)
     tasks: dict[tuple[str, str], dict[str, Task]] = field(default_factory=dict)
     most_proxies: int = 0
@@ -85,6 +86,7 @@ class _Planner:
             for name, classes in self.config.tasks.items()
         }
         self.labels[place], self.tasks[place] = labels, tasks
+        self.fingerprints[material.fm, material.dataset] = material.fingerprint
         cache: dict[tuple, _Uses] = {}
         seen: set[Group] = set()
         for group in self._groups(material, labels):
@@ -187,6 +189,7 @@ class _Planner:
             ids=np.array(self.ids, dtype="S64"),
             unit_of_group=self.unit_of_group,
             dropped=dropped,
+            fingerprints=self.fingerprints,
             labels=self.labels,
             tasks=self.tasks,
         )

@@ -132,8 +132,7 @@ def run(config: Config, plan: Plan, embeddings: Mapping[Pair, Embeddings], store
     started = time.monotonic()
     compact(store)
     todo = pending(config, plan, store)
-    fingerprints = {pair: e.fingerprint for pair, e in embeddings.items()}
-    work = units(plan, todo, fingerprints)
+    work = units(plan, todo)
     store.prepare(n_rows=int(todo.sum()), n_parts=len(work))
     outcome = Outcome(found=len(plan) - int(todo.sum()))
     log.info(
@@ -147,6 +146,33 @@ def run(config: Config, plan: Plan, embeddings: Mapping[Pair, Embeddings], store
     outcome.n_marked, outcome.marked = len(marked), described_marks(marked)
     outcome.seconds = time.monotonic() - started
     return outcome
+
+
+def outcome_of_part(outcome: Outcome, plan: Plan, todo: np.ndarray, store: Store) -> Outcome:
+    """Return what a run that computed several plans as one gave one of them.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Of the run.
+    plan : Plan
+        One of those that were computed.
+    todo : ndarray of shape (trials,), bool
+        What `pending` gave for it before the run.
+    store : Store
+    """
+    stored = store.stored()
+    has = Index(stored.ids).holds(plan.ids)
+    computed = Index(stored.ids[stored.ok]).holds(plan.ids[todo])
+    marked = marked_rows(plan, store)
+    return Outcome(
+        computed=int(computed.sum()),
+        found=len(plan) - int(todo.sum()),
+        failed=[] if has.all() else outcome.failed,
+        n_marked=len(marked),
+        marked=described_marks(marked),
+        seconds=outcome.seconds,
+    )
 
 
 def _keep(found: Iterator[Verdict], store: Store, outcome: Outcome, *, n_trials: int) -> None:

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -86,16 +86,13 @@ class UnitData:
         return order[np.searchsorted(np.array(task.classes)[order], y)]
 
 
-def units(
-    plan: Plan, chosen: np.ndarray, fingerprints: Mapping[tuple[str, str], str]
-) -> list[Unit]:
+def units(plan: Plan, chosen: np.ndarray) -> list[Unit]:
     """Return the units of work that compute the chosen trials, the longest first.
 
     Parameters
     ----------
     plan : Plan
     chosen : ndarray of shape (trials,), bool
-    fingerprints : mapping from (fm, dataset) to the fingerprint of the embeddings
     """
     number = {key: i for i, key in enumerate(dict.fromkeys(plan.unit_of_group))}
     unit_of_group = np.array([number[key] for key in plan.unit_of_group], dtype=np.int64)
@@ -104,7 +101,7 @@ def units(
     order = np.argsort(of_trial, kind="stable")
     starts = np.searchsorted(of_trial[order], np.arange(len(number) + 1))
     made = [
-        _unit(plan, key, trials[order[starts[i] : starts[i + 1]]], fingerprints)
+        _unit(plan, key, trials[order[starts[i] : starts[i + 1]]])
         for key, i in number.items()
         if starts[i] < starts[i + 1]
     ]
@@ -151,25 +148,14 @@ def deal(plan: Plan, n_shards: int) -> np.ndarray:
 
 def share(plan: Plan, shard: Shard) -> Plan:
     """Return the part of a plan that is one shard's: whole units, maybe none."""
-    kept = np.flatnonzero(deal(plan, shard.of) == shard.number - 1)
-    groups, group_of = np.unique(plan.group_of[kept], return_inverse=True)
-    return replace(
-        plan,
-        groups=[plan.groups[i] for i in groups],
-        group_of=group_of.astype(np.int32),
-        setting_of=plan.setting_of[kept],
-        ids=plan.ids[kept],
-        unit_of_group=[plan.unit_of_group[i] for i in groups],
-    )
+    return plan.part(np.flatnonzero(deal(plan, shard.of) == shard.number - 1))
 
 
 def _weight(gen: str, n_trials: int, ks: Collection[int]) -> float:
     return n_trials + (1e6 if GENERATORS[gen].every_row else 1e3 * sum(ks))
 
 
-def _unit(
-    plan: Plan, key: UnitKey, trials: np.ndarray, fingerprints: Mapping[tuple[str, str], str]
-) -> Unit:
+def _unit(plan: Plan, key: UnitKey, trials: np.ndarray) -> Unit:
     place = (key.dataset, key.mapping)
     listed = [
         (
@@ -185,5 +171,5 @@ def _unit(
         label_map=plan.labels[place].label_map,
         tasks={name: task for name, task in plan.tasks[place].items() if name in used},
         trials=listed,
-        fingerprint=fingerprints[key.fm, key.dataset],
+        fingerprint=plan.fingerprints[key.fm, key.dataset],
     )

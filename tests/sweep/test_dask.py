@@ -262,11 +262,11 @@ def test_the_scheduler_is_left_as_it_was(cluster):
 
 def test_a_unit_travels_as_few_bytes_and_its_arrays_not_at_all(sweep_in, tmp_path):
     sweep = sweep_in(tmp_path)
-    ((pair, embeddings),) = embed(sweep.config, described(sweep.config)).items()
+    (embeddings,) = embed(sweep.config, described(sweep.config)).values()
     n_bytes = embeddings.X("train").nbytes
     assert n_bytes > 300_000
     plan = sweep.plan()
-    work = units(plan, np.ones(len(plan), dtype=bool), {pair: embeddings.fingerprint})
+    work = units(plan, np.ones(len(plan), dtype=bool))
     assert len(pickle.dumps(embeddings)) < 1_500  # although its arrays have been opened
     for unit in work:
         assert len(packed(attempt, (Piece(unit), embeddings))) < 3_000 + 150 * len(unit)

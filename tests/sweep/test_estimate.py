@@ -24,8 +24,7 @@ def described(rows: int, *, length: int = 32, cached: bool = True) -> Descriptio
 def planned(config, material: Description):
     plan = make_plan(config, [material])
     todo = np.ones(len(plan), dtype=bool)
-    fingerprints = {(material.fm, material.dataset): material.fingerprint}
-    return plan, todo, units(plan, todo, fingerprints)
+    return plan, todo, units(plan, todo)
 
 
 def test_an_estimate_is_one_sentence_with_trials_time_memory_and_disk():
@@ -41,7 +40,7 @@ def test_what_the_store_has_costs_nothing(config):
     material = described(20)
     swept = config()
     plan, todo, _ = planned(swept, material)
-    found = estimate(swept, plan, [material], np.zeros_like(todo))
+    found = estimate([swept], plan, [material], np.zeros_like(todo))
 
     assert (found.trials, found.run_seconds, found.embed_seconds) == (0, 0.0, 0.0)
     assert found.disk_bytes == 0
@@ -54,16 +53,16 @@ def test_half_of_the_trials_of_many_equal_units_take_half_the_time(config, monke
     plan, todo, made = planned(swept, material)
     seeds = plan.frame()["seed"].to_numpy()
 
-    assert estimate(swept, plan, [material], todo).run_seconds == len(made) == 16
-    assert estimate(swept, plan, [material], todo & (seeds < 4)).run_seconds == 8
+    assert estimate([swept], plan, [material], todo).run_seconds == len(made) == 16
+    assert estimate([swept], plan, [material], todo & (seeds < 4)).run_seconds == 8
 
 
 def test_workers_share_the_time(config, monkeypatch):
     monkeypatch.setattr(estimating, "_seconds", lambda unit, description: 1.0)
     material = described(20)
     plan, todo, _ = planned(config(), material)
-    one = estimate(config(n_jobs=1), plan, [material], todo)
-    four = estimate(config(n_jobs=4), plan, [material], todo)
+    one = estimate([config(n_jobs=1)], plan, [material], todo)
+    four = estimate([config(n_jobs=4)], plan, [material], todo)
 
     assert one.run_seconds == 4 * four.run_seconds
     assert one.worker_bytes == four.worker_bytes
@@ -72,7 +71,7 @@ def test_workers_share_the_time(config, monkeypatch):
 def test_embeddings_that_are_to_be_made_take_time_and_disk(config):
     material = described(20, length=64, cached=False)
     plan, todo, _ = planned(config(), material)
-    found = estimate(config(), plan, [material], todo)
+    found = estimate([config()], plan, [material], todo)
 
     rows = len(material.labels["train"]) + len(material.labels["test"])
     assert found.disk_bytes > 4 * 64 * rows
@@ -114,7 +113,7 @@ def test_sampling_ends_after_its_time(config, monkeypatch):
     swept = config(gen=gen, n_shot=[5, 10, 20, "all"])
     material = described(20)
     plan, todo, made = planned(swept, material)
-    found = estimate(swept, plan, [material], todo)
+    found = estimate([swept], plan, [material], todo)
 
     assert sorted(calls) == ["fps", "mean"]  # one sample each
     assert 0 < found.run_seconds <= 2.0 * len(made)
@@ -152,7 +151,7 @@ def test_an_estimate_covers_the_plan_and_leaves_no_trace(config, tmp_path):
     swept = config(gen={"mean": {}, "kmeans": {"k": [1, 5]}}, n_shot=[5, "all"])
     material = described(40)
     plan, todo, _ = planned(swept, material)
-    found = estimate(swept, plan, [material], todo)
+    found = estimate([swept], plan, [material], todo)
 
     assert found.trials == len(plan)
     assert found.run_seconds > 0

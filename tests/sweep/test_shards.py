@@ -18,8 +18,7 @@ def plan(sweep_in, tmp_path_factory):
 
 
 def work(plan):
-    pairs = {(key.fm, key.dataset): "f" * 64 for key in plan.unit_of_group}
-    return units(plan, np.ones(len(plan), dtype=bool), pairs)
+    return units(plan, np.ones(len(plan), dtype=bool))
 
 
 @pytest.mark.parametrize("n", [1, 3, 7])

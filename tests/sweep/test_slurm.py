@@ -84,7 +84,7 @@ def test_an_array_task_that_ends_early_is_named_with_its_log(sweep_in, tmp_path)
 def test_an_array_task_that_cannot_start_says_why(sweep_in, tmp_path):
     config = sweep_in(tmp_path).config
     raw = slurm._for_shard(config.raw, slurm.Shard(1, 2)) | {"dataset": {"digits": {"nope": 1}}}
-    assert ArrayTask()(raw).startswith("dataset.digits.nope: no such parameter;")
+    assert ArrayTask()([raw]).startswith("dataset.digits.nope: no such parameter;")
 
 
 def test_an_array_task_never_embeds_again_and_never_reports(sweep_in, tmp_path):
@@ -191,7 +191,7 @@ def test_ctrl_c_cancels_the_whole_array_and_says_so(
     config = sweep_in(tmp_path, executor={"name": "slurm", "shards": 2}).config
     monkeypatch.setattr(slurm.time, "sleep", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        chosen_executor(config).run(config, sweep_in(tmp_path).plan(), sweep_in(tmp_path).store)
+        chosen_executor(config).run([config], sweep_in(tmp_path).plan(), sweep_in(tmp_path).store)
     assert (mock_slurm / "cancelled").read_text() == "7\n"
     assert "cancelling the array tasks; what they have written is kept." in caplog.text
 

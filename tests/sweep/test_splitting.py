@@ -282,7 +282,7 @@ def test_a_search_without_end_stops_and_the_next_run_goes_on(at, module, monkeyp
 
 def unit_of(config, arrays):
     plan = make_plan(config, [arrays.describe()])
-    (unit,) = units(plan, np.ones(len(plan), dtype=bool), {("pixels", "digits"): "f" * 64})
+    (unit,) = units(plan, np.ones(len(plan), dtype=bool))
     return unit
 
 

@@ -2,8 +2,8 @@
 
 This process embeds, submits, waits and reports. An array task reads the same
 configuration, computes its shard with `n_jobs` processes and writes its rows into the
-shared store. What it gets is the configuration and the number of its shard; what
-it gives back are numbers and sentences.
+shared store. What it gets are the configurations of the sweeps that run as one and the
+number of its shard; what it gives back are numbers and sentences.
 """
 
 import datetime as dt
@@ -19,16 +19,19 @@ import numpy as np
 from tqdm import tqdm
 
 from imprint_bench.config import Config, read
+from imprint_bench.data.embeddings import Embeddings
 from imprint_bench.errors import ConfigError, ImprintError
 from imprint_bench.execution import Shard
 from imprint_bench.params import AtLeast, PositiveInt
 from imprint_bench.run_log import logging_to
 from imprint_bench.sweep.executor import EXECUTORS, Item, Results, each
+from imprint_bench.sweep.joining import joined
 from imprint_bench.sweep.marks import described_marks
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.run import (
     Outcome,
+    Pair,
     described,
     embed,
     marked_rows,
@@ -115,20 +118,21 @@ class Slurm:
         """Call `function` on the cores of this machine, as an array task does with its shard."""
         return each(function, items, n_jobs=n_jobs, retry=retry)
 
-    def run(self, config: Config, plan: Plan, store: Store) -> Outcome:
+    def run(self, configs: Sequence[Config], plan: Plan, store: Store) -> Outcome:
         """Compute what the store lacks of a plan in array tasks, and wait for all of them.
 
-        Ctrl-C cancels the array. If this process dies, the array tasks go on; the same
-        command then waits for nothing that is stored.
+        The configurations are those of the sweeps that the plan joins. Ctrl-C cancels the
+        array. If this process dies, the array tasks go on; the same command then waits for
+        nothing that is stored.
         """
-        started = time.monotonic()
+        started, config = time.monotonic(), configs[0]
         todo = pending(config, plan, store)
         outcome = Outcome(found=len(plan) - int(todo.sum()))
         of = min(self.shards, len(set(plan.unit_of_group)))
         shards = [Shard(int(i) + 1, of) for i in np.unique(deal(plan, of)[todo])]
         if shards:
             folder = _folder(config)
-            jobs = self._submit(config, shards, folder)
+            jobs = self._submit(configs, shards, folder)
             log.info(
                 "%d trials to compute in %d array tasks; their logs are in %s.",
                 int(todo.sum()), len(jobs), folder,
@@ -149,7 +153,9 @@ class Slurm:
     def _cores(self, n_jobs: int) -> int | None:
         return self.cpus or (n_jobs if n_jobs > 0 else None)
 
-    def _submit(self, config: Config, shards: Sequence[Shard], folder: Path) -> list[Any]:
+    def _submit(
+        self, configs: Sequence[Config], shards: Sequence[Shard], folder: Path
+    ) -> list[Any]:
         import submitit
 
         executor = submitit.AutoExecutor(folder, cluster=self.cluster)
@@ -157,14 +163,14 @@ class Slurm:
             name="imprint_bench",
             timeout_min=self.minutes,
             mem_gb=self.memory_gb,
-            cpus_per_task=self._cores(config.n_jobs),
+            cpus_per_task=self._cores(configs[0].n_jobs),
             slurm_partition=self.partition,
             slurm_array_parallelism=self.at_once,
             slurm_additional_parameters=dict(self.sbatch) or None,
         )
-        raws = [_for_shard(config.raw, shard) for shard in shards]
+        tasks = [[_for_shard(config.raw, shard) for config in configs] for shard in shards]
         try:
-            return executor.map_array(ArrayTask(), raws)
+            return executor.map_array(ArrayTask(), tasks)
         except (submitit.core.utils.FailedJobError, OSError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise ConfigError(
@@ -175,24 +181,36 @@ class Slurm:
 class ArrayTask:
     """What an array task does; with `checkpoint`, submitit queues it again when its time is up."""
 
-    def __call__(self, raw: Mapping[str, Any]) -> Outcome | str:
-        """Compute the shard of a plain configuration; return a sentence if that cannot be done."""
-        with logging_to(None):
+    def __call__(self, raws: Sequence[Mapping[str, Any]]) -> Outcome | str:
+        """Compute the shard that plain configurations name; return a sentence if that cannot be.
+
+        Parameters
+        ----------
+        raws : sequence of mapping
+            Of the sweeps that run as one plan.
+        """
+        with logging_to():
             try:
-                config = read(raw)
-                descriptions = described(config)
+                configs = [read(raw) for raw in raws]
+                embeddings: dict[Pair, Embeddings] = {}
+                plans = []
+                for config in configs:
+                    descriptions = described(config)
+                    plans.append(make_plan(config, descriptions))
+                    embeddings |= embed(config, descriptions)
+                config = configs[0]
                 assert config.shard is not None  # `_for_shard` has set it
-                plan = share(make_plan(config, descriptions), config.shard)
-                log.info("%s: shard %s.", config.name, config.shard)
-                return run(config, plan, embed(config, descriptions), store_of(config))
+                plan = share(joined(plans), config.shard)
+                log.info("%s: shard %s.", ", ".join(c.name for c in configs), config.shard)
+                return run(config, plan, embeddings, store_of(config))
             except ImprintError as error:
                 return str(error)
 
-    def checkpoint(self, raw: Mapping[str, Any]) -> Any:
+    def checkpoint(self, raws: Sequence[Mapping[str, Any]]) -> Any:
         """Return what is to be queued: the same, since the store knows what is done."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self, raw)
+        return DelayedSubmission(self, raws)
 
 
 def _for_shard(raw: Mapping[str, Any], shard: Shard) -> dict[str, Any]:

@@ -1,0 +1,140 @@
+"""The jobs of a command line: all are checked, then run in their order; each tells its errors.
+
+Most command lines have one. The jobs of a multirun that have work in common are
+computed as one plan; each writes a log and a report of its own.
+"""
+
+import datetime as dt
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from imprint_bench.composing import Job
+from imprint_bench.config import Config, read
+from imprint_bench.durable import explained
+from imprint_bench.errors import DataError, ImprintError
+from imprint_bench.reporting import Launch
+from imprint_bench.run_log import logging_to
+from imprint_bench.study import Study, compute, finish, prepare, together
+
+
+def run_jobs(jobs: Sequence[Job]) -> int:
+    """Run every job and return the exit code: the largest of theirs.
+
+    Raises
+    ------
+    ImprintError
+        If a configuration is wrong; then no job has started.
+    """
+    started = dt.datetime.now().astimezone()
+    runs = [_Run(job, number, len(jobs), started) for number, job in enumerate(jobs, start=1)]
+    studies: dict[Study, _Run] = {}
+    for run in runs:
+        with run.telling():
+            studies[run.prepared()] = run
+    for group in together(list(studies)):
+        if len(group) == 1:
+            _alone(group[0], studies[group[0]])
+        else:
+            _together({study: studies[study] for study in group})
+    return max(run.code for run in runs)
+
+
+def tell(sentence: object) -> None:
+    """Write a sentence where errors go."""
+    sys.stderr.write(f"{sentence}\n")
+
+
+class _Run:
+    """A job: what it is called among all, its log, and the exit code that it has come to."""
+
+    def __init__(self, job: Job, number: int, of: int, started: dt.datetime) -> None:
+        self.job = job
+        self.config = _read(job)
+        self.title = f"{number} of {of}: {job.label}" if of > 1 else ""
+        self.log = _log(job, self.config, started)
+        self.code = 0
+
+    def prepared(self) -> Study:
+        """Return the study of the job, checked and planned."""
+        launch = Launch(self.job.command, self.job.configuration, self.job.label)
+        return prepare(self.config, launch)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell an error of the block, and note its exit code: the other jobs go on."""
+        try:
+            with _explained(self.config):
+                yield
+        except ImprintError as error:
+            tell(_placed(error, self.job))
+            self.code = max(self.code, error.exit_code)
+
+
+def _together(studies: Mapping[Study, _Run]) -> None:
+    """Compute studies as one plan and report each; where that fails, take them one by one."""
+    runs = list(studies.values())
+    sys.stdout.write(f"\n{len(runs)} jobs have work in common and run as one:\n")
+    sys.stdout.writelines(f"  job {run.title}\n" for run in runs)
+    try:
+        logs = {path: text for run in runs for path, text in run.log.items()}
+        with logging_to(logs), _explained(runs[0].config):
+            finished = compute(list(studies))
+    except ImprintError as error:
+        tell(f"{error} Now each job by itself.")
+        for study, run in studies.items():
+            _alone(study, run)
+        return
+    for done, run in zip(finished, runs, strict=True):
+        _head(run)
+        with logging_to(run.log), run.telling():
+            finish(done)
+
+
+def _alone(study: Study, run: _Run) -> None:
+    _head(run)
+    with logging_to(run.log), run.telling():
+        (done,) = compute([study])
+        finish(done)
+
+
+def _head(run: _Run) -> None:
+    if run.title:
+        sys.stdout.write(f"\njob {run.title}\n")
+
+
+def _read(job: Job) -> Config:
+    try:
+        return read(job.raw)
+    except ImprintError as error:
+        raise type(error)(_placed(error, job)) from error
+
+
+@contextmanager
+def _explained(config: Config) -> Iterator[None]:
+    """Say what place cannot be read or written, where no error of ours says it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        path = Path(error.filename or config.paths.results)
+        if config.paths.data in path.parents:
+            raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+        with explained(path):
+            raise
+
+
+def _log(job: Job, config: Config, started: dt.datetime) -> dict[Path, str]:
+    """Return the file of a job's log, which a mere plan has not, and what it starts with."""
+    if config.stages == ("plan",):
+        return {}
+    shard = None if config.shard is None else f"shard-{config.shard.number}-of-{config.shard.of}"
+    name = "-".join(filter(None, [f"{started:%H-%M-%S}", shard, job.label]))
+    folder = config.paths.results / "runs" / f"{started:%Y-%m-%d}"
+    return {folder / f"{name}.log": job.header}
+
+
+def _placed(error: ImprintError, job: Job) -> str:
+    return f"{job.label}: {error}" if job.label else str(error)
