@@ -18,6 +18,8 @@ from imprint_bench.core.operands import Proxies, Queries
 from imprint_bench.core.screening import screened
 from imprint_bench.core.setting import Setting, TaskRows
 
+FEW_PROXIES = 400  # up to so many, the neighbors are found in float64 in half the time
+
 
 def predictions(
     queries: Queries,
@@ -44,7 +46,10 @@ def predictions(
     same = {setting: _canonical(setting) for setting in settings}
     wanted = set(same.values())
     fitted = {setting for setting in wanted if _fit(setting)}
-    found, doubts = screened(queries, proxies, tasks, wanted - fitted)
+    plain = wanted - fitted
+    if len(proxies) <= FEW_PROXIES:
+        plain = {setting for setting in plain if setting.agg != "mnn"}
+    found, doubts = screened(queries, proxies, tasks, plain)
     _settle(found, doubts, queries, proxies, tasks)
     left = wanted - fitted - set(found)
     if left:

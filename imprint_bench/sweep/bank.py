@@ -129,7 +129,8 @@ def _predictions(
         for classes, alike in _alike(used, prefixes=post == "quantile").items():
             normalized = ProxyRows(_normalized(post, parts, classes, ranks))
             own = [s for s in members if s.task in alike]
-            result = predictions(Q, normalized, alike, {plain[s] for s in own})
+            some, alike = _of_these_tasks(Q, alike)
+            result = predictions(some, normalized, alike, {plain[s] for s in own})
             found.update({s: result[plain[s]] for s in own})
     return found
 
@@ -149,6 +150,20 @@ def _alike(
         place = TaskRows(np.arange(len(own)), task.queries)
         found.setdefault(next(serves, own), {})[name] = place
     return found
+
+
+def _of_these_tasks(
+    queries: Queries, tasks: Mapping[str, TaskRows]
+) -> tuple[Queries, dict[str, TaskRows]]:
+    """Return the queries that some tasks have, and the tasks with their numbers among these."""
+    used = np.unique(np.concatenate([task.queries for task in tasks.values()]))
+    if len(used) == len(queries.rows):
+        return queries, dict(tasks)
+    among = {
+        name: TaskRows(task.classes, np.searchsorted(used, task.queries))
+        for name, task in tasks.items()
+    }
+    return Queries(queries.rows[used]), among
 
 
 def _without(setting: Setting, post: str, inf: str) -> Setting:

