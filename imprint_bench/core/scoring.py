@@ -1,9 +1,10 @@
 """Predictions of many settings from one set of proxies.
 
-Almost all of them are certain in float32 (`screening`), at half the cost of
-float64 and with less memory. The few queries for which rounding could decide are
-done again in float64 (`exact_scoring`), and so is whatever float32 cannot do. The
-result is that of `imprinting`, which does the same one setting at a time.
+Almost all of them are certain in float32 (`screening`), at half the cost of float64
+and with less memory. The few queries for which rounding could decide are done again in
+float64, on the proxies that may matter to them (`candidate_scoring`); whatever float32
+cannot do is done on all (`exact_scoring`). The result is that of `imprinting`, which
+does the same one setting at a time.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -11,11 +12,12 @@ from itertools import groupby
 
 import numpy as np
 
+from imprint_bench.core.candidate_scoring import candidate_predictions
 from imprint_bench.core.distances import METRICS, Map
 from imprint_bench.core.exact_scoring import exact_predictions
 from imprint_bench.core.normalization import ROW_NORMALIZATIONS
 from imprint_bench.core.operands import Proxies, Queries
-from imprint_bench.core.screening import screened
+from imprint_bench.core.screening import Screened
 from imprint_bench.core.setting import Setting, TaskRows
 
 FEW_PROXIES = 400  # up to so many, the neighbors are found in float64 in half the time
@@ -49,8 +51,9 @@ def predictions(
     plain = wanted - fitted
     if len(proxies) <= FEW_PROXIES:
         plain = {setting for setting in plain if setting.agg != "mnn"}
-    found, doubts = screened(queries, proxies, tasks, plain)
-    _settle(found, doubts, queries, proxies, tasks)
+    screened = Screened(queries, proxies, tasks, plain)
+    found = screened.found
+    _settle(screened, queries, proxies, tasks)
     left = wanted - fitted - set(found)
     if left:
         found |= exact_predictions(queries.rows, proxies, tasks, left)
@@ -113,22 +116,24 @@ def _mapped(setting: Setting) -> Setting:
 
 
 def _settle(
-    found: dict[Setting, np.ndarray],
-    doubts: Mapping[Setting, np.ndarray],
-    queries: Queries,
-    proxies: Proxies,
-    tasks: Mapping[str, TaskRows],
+    screened: Screened, queries: Queries, proxies: Proxies, tasks: Mapping[str, TaskRows]
 ) -> None:
-    """Predict in float64 the queries that are in doubt for some setting."""
-    doubtful = {setting: rows for setting, rows in doubts.items() if len(rows)}
-    if not doubtful:
+    """Predict in float64 what is in doubt, from the proxies that may matter where they are few."""
+    doubts = {setting: rows for setting, rows in screened.doubts.items() if len(rows)}
+    if not doubts:
         return
-    chosen = np.unique(np.concatenate(list(doubtful.values())))
-    few = {
-        name: TaskRows(task.classes, np.flatnonzero(np.isin(chosen, task.queries)))
-        for name, task in tasks.items()
-    }
-    settled = exact_predictions(queries.rows[chosen], proxies, few, doubtful.keys())
-    for setting, predicted in settled.items():
-        own = chosen[few[setting.task].queries]
-        found[setting][np.searchsorted(tasks[setting.task].queries, own)] = predicted
+    for chosen, pairs in screened.candidates():
+        few = {
+            name: TaskRows(task.classes, np.flatnonzero(np.isin(chosen, task.queries)))
+            for name, task in tasks.items()
+        }
+        rows = queries.rows[chosen]
+        if pairs is None:
+            settled = exact_predictions(rows, proxies, few, doubts.keys())
+        else:
+            settled = candidate_predictions(rows, proxies, pairs, few, doubts.keys())
+        for setting, predicted in settled.items():
+            own = chosen[few[setting.task].queries]
+            mine = np.isin(own, doubts[setting])
+            place = np.searchsorted(tasks[setting.task].queries, own[mine])
+            screened.found[setting][place] = predicted[mine]

@@ -5,17 +5,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imprint_bench.core import reducing, scoring
 from imprint_bench.core.certainty import Nearest, decide_maxima, decide_votes, product_error
 from imprint_bench.core.exact_scoring import exact_predictions
 from imprint_bench.core.imprinting import Recipe, classify
 from imprint_bench.core.normalization import PROXY_NORMALIZATIONS
 from imprint_bench.core.operands import Proxies, Queries
 from imprint_bench.core.scoring import predictions
-from imprint_bench.core.screening import screened
+from imprint_bench.core.screening import Screened
 from imprint_bench.core.setting import Setting, TaskRows
 
+# How neighbors among few proxies are found by default, and how those among many are: with few
+# candidates for the queries in doubt, taken one by one, and with many.
+WAYS = {
+    "few proxies": {},
+    "many proxies": {"FEW_PROXIES": 0, "FEW": 0.0},
+    "many proxies, few candidates": {"FEW_PROXIES": 0, "FEW": 1.0},
+}
 MS = (1, 2, 3, 5, 50)
 METRICS = ("euclidean", "cosine", "manhattan")
+
+
+@pytest.fixture(scope="module", params=WAYS.values(), ids=WAYS.keys(), autouse=True)
+def way(request):
+    """Let every test of the predictions go each way."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in request.param.items():
+            patch.setattr(scoring if name == "FEW_PROXIES" else reducing, name, value)
+        yield request.param
 
 
 def every_setting(tasks, ms=MS):
@@ -120,7 +137,8 @@ def test_what_is_certain_is_what_float64_predicts_on_close_classes():
     queries = rng.random(size=(400, 64)).astype(np.float32)
     tasks = {"all": TaskRows(np.arange(4), np.arange(400))}
     wanted = every_setting(tasks)
-    found, doubts = screened(Queries(queries), Proxies(parts), tasks, wanted)
+    screened = Screened(Queries(queries), Proxies(parts), tasks, wanted)
+    found, doubts = screened.found, screened.doubts
     exact = exact_predictions(queries, Proxies(parts), tasks, wanted)
     assert set(found) == set(wanted)
     n_doubts = sum(map(len, doubts.values()))
@@ -130,6 +148,28 @@ def test_what_is_certain_is_what_float64_predicts_on_close_classes():
     for setting in wanted:
         differs = np.flatnonzero(found[setting] != exact[setting])
         assert np.isin(differs, doubts[setting]).all(), setting
+    settled = predictions(Queries(queries), Proxies(parts), tasks, wanted)
+    assert all(np.array_equal(settled[s], exact[s]) for s in wanted)
+
+
+def test_candidates_are_given_pair_by_pair_unless_they_are_many(way):
+    rng = np.random.default_rng(6)
+    shared = rng.random(size=(200, 64))
+    parts = [(shared + 1e-6 * rng.normal(size=shared.shape)).astype(np.float32) for _ in range(4)]
+    queries = Queries(rng.random(size=(400, 64)).astype(np.float32))
+    tasks = {"all": TaskRows(np.arange(4), np.arange(400))}
+    screened = Screened(queries, Proxies(parts), tasks, every_setting(tasks, ms=(3,)))
+    seen = []
+    for chosen, pairs in screened.candidates():
+        seen += chosen.tolist()
+        assert (pairs is None) == (way.get("FEW") == 0.0)
+        if pairs is not None:
+            rows, columns = pairs
+            assert rows.max() < len(chosen) <= len(rows) < len(chosen) * len(Proxies(parts)) / 4
+            assert (np.diff(rows * len(Proxies(parts)) + columns) > 0).all()
+    assert (
+        seen == screened.rows.tolist() == sorted(set(np.concatenate([*screened.doubts.values()])))
+    )
 
 
 def test_the_bound_holds_for_inner_products():
