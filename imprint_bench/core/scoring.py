@@ -96,10 +96,7 @@ def _fitted_predictions(
         members = list(same_map)
         fit, task = _fit(members[0]), tasks[name]
         assert fit is not None  # its settings were chosen for it
-        normalize = ROW_NORMALIZATIONS[norm_post]
-        parts = [normalize(proxies.parts[c].astype(np.float64)) for c in task.classes]
-        change = fit(np.concatenate(parts))
-        mapped = Proxies([change(part) for part in parts])
+        change, mapped = _mapped_proxies(fit, norm_post, proxies, task.classes)
         of_all = TaskRows(np.arange(len(task.classes)), np.arange(len(task.queries)))
         for norm_inf, group in groupby(members, key=lambda s: s.norm_inf):
             own = ROW_NORMALIZATIONS[norm_inf](queries.rows[task.queries].astype(np.float64))
@@ -107,6 +104,25 @@ def _fitted_predictions(
             result = predictions(Queries(change(own)), mapped, {name: of_all}, plain.values())
             found.update({s: result[plain[s]] for s in plain})
     return found
+
+
+def _mapped_proxies(
+    fit: Callable[[np.ndarray], Map], norm_post: str, proxies: Proxies, classes: np.ndarray
+) -> tuple[Map, Proxies]:
+    """Return the map that is fitted to normalized proxies, and what it makes of them.
+
+    One copy in float64 is in memory: of `all`, the proxies are as many as the rows.
+    """
+    normalize = ROW_NORMALIZATIONS[norm_post]
+    ends = np.cumsum(proxies.counts[classes])
+    whole = np.empty((int(ends[-1]), proxies.length))
+    parts = np.split(whole, ends[:-1])
+    for part, c in zip(parts, classes, strict=True):
+        part[:] = normalize(proxies.parts[c].astype(np.float64))
+    change = fit(whole)
+    for part in parts:
+        part[:] = change(part)
+    return change, Proxies(parts)
 
 
 def _mapped(setting: Setting) -> Setting:

@@ -9,7 +9,7 @@ import yaml
 from imprint_bench.core.generator import GENERATORS
 from imprint_bench.core.operands import Proxies, Queries
 from imprint_bench.core.scoring import predictions
-from imprint_bench.core.screening import screened
+from imprint_bench.core.screening import Screened
 from imprint_bench.core.setting import Setting, TaskRows
 from imprint_bench.sweep.bank import compute
 from imprint_bench.sweep.planner import make_plan
@@ -158,6 +158,6 @@ def test_float32_leaves_few_predictions_on_real_embeddings_in_doubt(mobilenet_mn
     aggs = [("max", ()), *(("mnn", tuple(p.items())) for p in params)]
     wanted = {Setting("all", post, "none", *agg) for post in ("none", "l2") for agg in aggs}
     proxies = Proxies([X[y == c] for c in range(10)])
-    found, doubts = screened(Queries(queries), proxies, tasks, wanted)
-    assert set(found) == wanted
-    assert np.mean([len(rows) for rows in doubts.values()]) < 0.05 * len(queries)
+    screened = Screened(Queries(queries), proxies, tasks, wanted)
+    assert set(screened.found) == wanted
+    assert np.mean([len(rows) for rows in screened.doubts.values()]) < 0.05 * len(queries)
