@@ -39,6 +39,11 @@ class Ranking:
         )
 
     @property
+    def of_unit_length(self) -> bool:
+        """Whether all proxies have length 1, as nearly as rounding allows."""
+        return self.flat and bool(abs(self.norms.max() - 1) <= EQUAL_NORMS)
+
+    @property
     def error(self) -> float:
         """A bound on the error of a product, relative to the lengths of its rows."""
         return self._rounding + 2 * EQUAL_NORMS * self.flat

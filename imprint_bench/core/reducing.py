@@ -5,7 +5,7 @@ chunk the largest of every class is kept, or the few of every class that may be 
 The matrix of all queries and proxies is never there.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,12 @@ class Reduced(NamedTuple):
     maxima: dict[str, np.ndarray]
     lists: dict[str, list[np.ndarray]]
 
+    def of_twin(self) -> "Reduced":
+        """Return what is left for the L2-normalized proxies: to them, angles are products."""
+        maxima = {"product": self.maxima["angle"]} if "angle" in self.maxima else {}
+        lists = {"product": self.lists["angle"]} if "angle" in self.lists else {}
+        return Reduced(self.norms, maxima, lists)
+
 
 class Reducer:
     """Ranks the proxies of queries and keeps what may matter.
@@ -42,17 +48,23 @@ class Reducer:
     ----------
     queries : Queries
     proxies : Proxies
-    maxima, lists : set of str
+    maxima, lists : collection of str
         Orders (see `ranking.Ranking`) of which the largest value of every class is wanted,
         and of which the `depth` largest.
     depth : int
     """
 
     def __init__(
-        self, queries: Queries, proxies: Proxies, *, maxima: set[str], lists: set[str], depth: int
+        self,
+        queries: Queries,
+        proxies: Proxies,
+        *,
+        maxima: Collection[str] = (),
+        lists: Collection[str] = (),
+        depth: int = 0,
     ) -> None:
         self.queries, self.proxies = queries, proxies
-        self.maxima, self.lists, self.depth = maxima, lists, depth
+        self.maxima, self.lists, self.depth = set(maxima), set(lists), depth
         width = max(chunk.columns.stop - chunk.columns.start for chunk in proxies.chunks)
         self.step = max(1, min(PRODUCTS // width, len(queries.rows)))
         self._products = np.empty(self.step * width, dtype=np.float32)

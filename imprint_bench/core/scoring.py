@@ -7,7 +7,7 @@ cannot do is done on all (`exact_scoring`). The result is that of `imprinting`, 
 does the same one setting at a time.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -17,7 +17,8 @@ from imprint_bench.core.distances import METRICS, Map
 from imprint_bench.core.exact_scoring import exact_predictions
 from imprint_bench.core.normalization import ROW_NORMALIZATIONS
 from imprint_bench.core.operands import Proxies, Queries
-from imprint_bench.core.screening import Screened
+from imprint_bench.core.ranking import SCREENED_METRICS
+from imprint_bench.core.screening import Screened, screen_twins
 from imprint_bench.core.setting import Setting, TaskRows
 
 FEW_PROXIES = 400  # up to so many, the neighbors are found in float64 in half the time
@@ -45,20 +46,62 @@ def predictions(
     dict from Setting to ndarray of shape (queries of its task,), int64
         Positions in the task's classes.
     """
-    same = {setting: _canonical(setting) for setting in settings}
-    wanted = set(same.values())
-    fitted = {setting for setting in wanted if _fit(setting)}
-    plain = wanted - fitted
-    if len(proxies) <= FEW_PROXIES:
-        plain = {setting for setting in plain if setting.agg != "mnn"}
-    screened = Screened(queries, proxies, tasks, plain)
-    found = screened.found
-    _settle(screened, queries, proxies, tasks)
-    left = wanted - fitted - set(found)
-    if left:
-        found |= exact_predictions(queries.rows, proxies, tasks, left)
-    found |= _fitted_predictions(queries, proxies, tasks, fitted)
-    return {setting: found[canonical] for setting, canonical in same.items()}
+    (found,) = predictions_of_twins(queries, [(proxies, settings)], tasks)
+    return found
+
+
+def predictions_of_twins(
+    queries: Queries,
+    twins: Sequence[tuple[Proxies, Collection[Setting]]],
+    tasks: Mapping[str, TaskRows],
+) -> list[dict[Setting, np.ndarray]]:
+    """Predict settings of some proxies, and others of the same proxies, L2-normalized.
+
+    Parameters
+    ----------
+    queries, tasks
+        As for `predictions`.
+    twins : sequence of one or two (Proxies, collection of Setting)
+        As for `predictions`; the second proxies are the first, L2-normalized.
+
+    Returns
+    -------
+    list of dict
+        What `predictions` returns, for each of them.
+    """
+    asked = [_Asked(proxies, settings) for proxies, settings in twins]
+    screens = screen_twins(queries, [(a.proxies, a.to_screen) for a in asked], tasks)
+    return [a.answered(queries, tasks, s) for a, s in zip(asked, screens, strict=True)]
+
+
+class _Asked:
+    """Settings of some proxies, divided by the way in which they are predicted."""
+
+    def __init__(self, proxies: Proxies, settings: Collection[Setting]) -> None:
+        self.proxies = proxies
+        self.same = {setting: _canonical(setting) for setting in settings}
+        wanted = set(self.same.values())
+        self.fitted = {setting for setting in wanted if _fit(setting)}
+        self.plain = wanted - self.fitted
+        few = len(proxies) <= FEW_PROXIES
+        self.to_screen = {s for s in self.plain if not (few and _is_cheap(s))}
+
+    def answered(
+        self, queries: Queries, tasks: Mapping[str, TaskRows], screened: Screened
+    ) -> dict[Setting, np.ndarray]:
+        """Return the predictions of all settings."""
+        found = screened.found
+        _settle(screened, queries, self.proxies, tasks)
+        left = self.plain - set(found)
+        if left:
+            found |= exact_predictions(queries.rows, self.proxies, tasks, left)
+        found |= _fitted_predictions(queries, self.proxies, tasks, self.fitted)
+        return {setting: found[canonical] for setting, canonical in self.same.items()}
+
+
+def _is_cheap(setting: Setting) -> bool:
+    """Whether few proxies are faster done in float64 at once."""
+    return setting.agg == "mnn" and setting.params.get("metric", "euclidean") in SCREENED_METRICS
 
 
 def _canonical(setting: Setting) -> Setting:

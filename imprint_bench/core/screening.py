@@ -43,14 +43,38 @@ class Screened:
         tasks: Mapping[str, TaskRows],
         settings: Collection[Setting],
     ) -> None:
+        self.ranking = Ranking(queries, proxies)
+        self.settings = [setting for setting in settings if self.ranking.can_predict(setting)]
         self.found: Found = {}
         self.doubts: Found = {}
         self.rows = np.empty(0, dtype=np.intp)
-        ranking = Ranking(queries, proxies)
-        settings = [setting for setting in settings if ranking.can_predict(setting)]
-        if settings:
-            self._reducer = _reducer(queries, proxies, ranking, settings)
-            self._screen(queries, ranking, tasks, settings)
+        self._queries, self._proxies, self._tasks = queries, proxies, tasks
+        self._predicted: dict[Setting, list[np.ndarray]] = {s: [] for s in self.settings}
+        self._doubted: dict[Setting, list[np.ndarray]] = {s: [] for s in self.settings}
+        self._reaches: list[_Reach] = []
+
+    def orders(self, agg: str) -> set[str]:
+        """Return the orders of the proxies that settings with an aggregation need."""
+        return {self.ranking.order(s) for s in self.settings if s.agg == agg}
+
+    def add(self, some: slice, reduced: Reduced) -> None:
+        """Note what some more queries have; they follow those that were added before."""
+        own = {name: task.within(some.start, some.stop) for name, task in self._tasks.items()}
+        reach = _Reach(some, len(self.ranking.longest))
+        decided = _decided(reduced, self.ranking, self._tasks, own, self.settings)
+        for setting, decision in decided:
+            self._predicted[setting].append(decision.predicted)
+            rows = own[setting.task][~decision.certain]
+            self._doubted[setting].append(rows + some.start)
+            order, classes = self.ranking.order(setting), self._tasks[setting.task].classes
+            reach.add(order, rows, classes, decision.reach[~decision.certain])
+        self._reaches.append(reach)
+
+    def finish(self) -> None:
+        """Join what was added."""
+        self.found, self.doubts = _whole(self._predicted), _whole(self._doubted)
+        if self.doubts:
+            self.rows = np.unique(np.concatenate(list(self.doubts.values())))
 
     def candidates(self) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]]:
         """Yield some of `rows` at a time, with the proxies that may matter to them.
@@ -58,41 +82,56 @@ class Screened:
         Those are pairs of a place among the yielded rows and the number of a proxy,
         ordered by both; or None, where they are too many to be taken one by one.
         """
-        step = self._reducer.step
-        for start in range(0, len(self.rows), step):
-            own = slice(start, start + step)
-            reach = {order: values[own] for order, values in self._reach.items()}
-            yield self.rows[own], self._reducer.within_reach(self.rows[own], reach)
-
-    def _screen(
-        self,
-        queries: Queries,
-        ranking: Ranking,
-        tasks: Mapping[str, TaskRows],
-        settings: Sequence[Setting],
-    ) -> None:
-        found: dict[Setting, list[np.ndarray]] = {setting: [] for setting in settings}
-        doubts: dict[Setting, list[np.ndarray]] = {setting: [] for setting in settings}
-        reaches: list[_Reach] = []
-        step = self._reducer.step
-        for start in range(0, len(queries.rows), step):
-            some = slice(start, min(start + step, len(queries.rows)))
-            own = {name: task.within(some.start, some.stop) for name, task in tasks.items()}
-            reach = _Reach(some, len(ranking.longest))
-            for setting, decided in _decided(self._reducer(some), ranking, tasks, own, settings):
-                found[setting].append(decided.predicted)
-                rows = own[setting.task][~decided.certain]
-                doubts[setting].append(rows + start)
-                classes = tasks[setting.task].classes
-                reach.add(ranking.order(setting), rows, classes, decided.reach[~decided.certain])
-            reaches.append(reach)
-        self.found, self.doubts = _whole(found), _whole(doubts)
-        self.rows = np.unique(np.concatenate(list(self.doubts.values())))
-        orders = {order for reach in reaches for order in reach.of}
-        self._reach = {
-            order: np.concatenate([reach.of_doubts(order, self.rows) for reach in reaches])
+        orders = {order for reach in self._reaches for order in reach.of}
+        reach = {
+            order: np.concatenate([part.of_doubts(order, self.rows) for part in self._reaches])
             for order in orders
         }
+        reducer = Reducer(self._queries, self._proxies)
+        for start in range(0, len(self.rows), reducer.step):
+            own = slice(start, start + reducer.step)
+            some = {order: values[own] for order, values in reach.items()}
+            yield self.rows[own], reducer.within_reach(self.rows[own], some)
+
+
+def screen_twins(
+    queries: Queries,
+    twins: Sequence[tuple[Proxies, Collection[Setting]]],
+    tasks: Mapping[str, TaskRows],
+) -> list[Screened]:
+    """Predict what float32 can predict; parameters as for `scoring.predictions_of_twins`.
+
+    Two share one product: proxies of length one rank as the angles of the others do.
+    """
+    screens = [Screened(queries, proxies, tasks, settings) for proxies, settings in twins]
+    if len(screens) > 1 and not _share_product(*screens):
+        return [screen_twins(queries, [one], tasks)[0] for one in twins]
+    orders = {agg: screens[0].orders(agg) for agg in ("max", "mnn")}
+    for twin in screens[1:]:
+        for agg, own in orders.items():
+            own |= {"angle"} if twin.orders(agg) else set()
+    if orders["max"] | orders["mnn"]:
+        ms = [s.params["m"] for screen in screens for s in screen.settings if s.agg == "mnn"]
+        depth = SPARE + max(ms, default=0)
+        reducer = Reducer(
+            queries, twins[0][0], maxima=orders["max"], lists=orders["mnn"], depth=depth
+        )
+        for start in range(0, len(queries.rows), reducer.step):
+            some = slice(start, min(start + reducer.step, len(queries.rows)))
+            reduced = reducer(some)
+            screens[0].add(some, reduced)
+            for twin in screens[1:]:
+                twin.add(some, reduced.of_twin())
+    for screen in screens:
+        screen.finish()
+    return screens
+
+
+def _share_product(one: Screened, twin: Screened) -> bool:
+    """Tell whether the angles of the first proxies say all about the twin's, and are known."""
+    orders = twin.orders("max") | twin.orders("mnn")
+    known = bool(one.ranking.norms.min() > 0) and bool(one.settings)
+    return known and twin.ranking.of_unit_length and orders == {"product"}
 
 
 class _Reach:
@@ -118,19 +157,6 @@ class _Reach:
         if order in self.of:
             return self.of[order][own]
         return np.full((len(own), self.shape[1]), np.inf, dtype=np.float32)
-
-
-def _reducer(
-    queries: Queries, proxies: Proxies, ranking: Ranking, settings: Sequence[Setting]
-) -> Reducer:
-    near = [s for s in settings if s.agg == "mnn"]
-    return Reducer(
-        queries,
-        proxies,
-        maxima={ranking.order(s) for s in settings if s.agg == "max"},
-        lists={ranking.order(s) for s in near},
-        depth=SPARE + max((s.params["m"] for s in near), default=0),
-    )
 
 
 class _Decided(NamedTuple):

@@ -38,14 +38,15 @@ class Group(NamedTuple):
 class UnitKey(NamedTuple):
     """Groups with equal keys are one unit of work: they share rows, and proxies of several k.
 
-    The seed is None where neither the generator nor the choice of rows depends on it.
+    The seed is None where neither the generator nor the choice of rows depends on it;
+    `norm_pre` is None where the proxies are the rows, which L2-normalized rank alike.
     """
 
     fm: str
     dataset: str
     mapping: str
     n_shot: int | None
-    norm_pre: str
+    norm_pre: str | None
     gen: str
     other_params: tuple[tuple[str, Any], ...]
     seed: int | None
@@ -163,13 +164,14 @@ def setting_json(setting: Setting, task: Task) -> str:
 
 def unit_key(group: Group) -> UnitKey:
     """Return the unit of work to which a group belongs."""
-    depends = GENERATORS[group.gen].seeded or group.n_shot is not None
+    generator = GENERATORS[group.gen]
+    depends = generator.seeded or group.n_shot is not None
     return UnitKey(
         group.fm,
         group.dataset,
         group.mapping,
         group.n_shot,
-        group.norm_pre,
+        None if generator.every_row else group.norm_pre,
         group.gen,
         tuple((name, value) for name, value in group.gen_params if name != "k"),
         group.seed if depends else None,

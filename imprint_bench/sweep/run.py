@@ -200,12 +200,10 @@ def marked_rows(plan: Plan, store: Store) -> pd.DataFrame:
 
 def _name(unit: Unit) -> str:
     key = unit.key
+    norm = "" if key.norm_pre is None else f", norm_pre {key.norm_pre}"
     shots = "" if key.n_shot is None else f", {key.n_shot} shots"
     seed = "" if key.seed is None else f", seed {key.seed}"
-    return (
-        f"{key.gen} on {key.dataset}/{key.fm} (norm_pre {key.norm_pre}{shots}{seed}, "
-        f"{len(unit)} trials)"
-    )
+    return f"{key.gen} on {key.dataset}/{key.fm} ({len(unit)} trials{norm}{shots}{seed})"
 
 
 def _bar(**options: Any) -> tqdm:

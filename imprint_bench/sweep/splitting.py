@@ -1,7 +1,7 @@
 """Finds the trials to blame where a unit of work fails, and lets the others keep their work.
 
 A unit that killed its process, or raised, is split along what its trials share:
-by k; then, once the proxies alone have been made without harm, by norms and
+by `norm_pre` and k; then, once the proxies alone have been made without harm, by norms and
 aggregation; then into chunks, down to single trials. Where the proxies of one k
 and one task cannot be made, all trials on them are to blame. Every piece is a
 call of its own; a single trial is blamed for a death only when it had a process
@@ -142,7 +142,7 @@ def split(piece: Piece, *, went_well: bool = False) -> list[Piece]:
         return [Piece(part) for part in parts] if len(parts) > 1 else []
     if len(unit) == 1:
         return []
-    parts = _parts(unit, lambda trial: k_of(trial[1]))
+    parts = _parts(unit, lambda trial: (trial[1].norm_pre, k_of(trial[1])))
     if len(parts) > 1:
         return [Piece(part, made=piece.made) for part in parts]
     return _by_use(unit) if piece.made else [Piece(unit, proxies_only=True)]
@@ -196,8 +196,9 @@ def _tried(
 
 def _make_proxies(unit: Unit, arrays: Arrays) -> None:
     make = joint_proxies if GENERATORS[unit.key.gen].scope == "task" else class_proxies
-    for _ in make(unit, UnitData(unit, arrays)):
-        pass
+    for part in unit.by_norm_pre():
+        for _ in make(part, UnitData(part, arrays)):
+            pass
 
 
 def _by_use(unit: Unit) -> list[Piece]:

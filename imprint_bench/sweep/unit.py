@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -52,6 +52,18 @@ class Unit:
     def __len__(self) -> int:
         return len(self.trials)
 
+    def by_norm_pre(self) -> list["Unit"]:
+        """Return its trials as units of one `norm_pre` each, in the order of their names."""
+        if self.key.norm_pre is not None:
+            return [self]
+        norms: dict[str, list[tuple[str, Group, Setting]]] = {}
+        for trial in self.trials:
+            norms.setdefault(trial[1].norm_pre, []).append(trial)
+        return [
+            replace(self, key=self.key._replace(norm_pre=norm), trials=norms[norm])
+            for norm in sorted(norms, reverse=True)
+        ]
+
 
 class UnitData:
     """The rows of the classes of a unit, by class, and its queries."""
@@ -62,6 +74,7 @@ class UnitData:
         y = map_labels(arrays.y("train"), unit.label_map)
         y_test = map_labels(arrays.y("test"), unit.label_map)
         X = arrays.X("train")
+        assert key.norm_pre is not None, "by_norm_pre parts such a unit"
         normalize = ROW_NORMALIZATIONS[key.norm_pre]
         self.rows: dict[int, np.ndarray] = {}
         for c in self.classes:

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imprint_bench.core import reducing, scoring
+from imprint_bench.core import reducing, scoring, screening
 from imprint_bench.core.certainty import Nearest, decide_maxima, decide_votes, product_error
 from imprint_bench.core.exact_scoring import exact_predictions
 from imprint_bench.core.imprinting import Recipe, classify
-from imprint_bench.core.normalization import PROXY_NORMALIZATIONS
+from imprint_bench.core.normalization import PROXY_NORMALIZATIONS, l2_normalize
 from imprint_bench.core.operands import Proxies, Queries
-from imprint_bench.core.scoring import predictions
-from imprint_bench.core.screening import Screened
+from imprint_bench.core.scoring import predictions, predictions_of_twins
+from imprint_bench.core.screening import screen_twins
 from imprint_bench.core.setting import Setting, TaskRows
 
 # How neighbors among few proxies are found by default, and how those among many are: with few
@@ -35,11 +35,11 @@ def way(request):
         yield request.param
 
 
-def every_setting(tasks, ms=MS):
+def every_setting(tasks, ms=MS, metrics=METRICS):
     aggs = [("max", ())] + [
         ("mnn", (("m", m), ("metric", metric), ("weighting", weighting)))
         for m in ms
-        for metric in METRICS
+        for metric in metrics
         for weighting in ("distance", "uniform")
     ]
     return [
@@ -137,7 +137,7 @@ def test_what_is_certain_is_what_float64_predicts_on_close_classes():
     queries = rng.random(size=(400, 64)).astype(np.float32)
     tasks = {"all": TaskRows(np.arange(4), np.arange(400))}
     wanted = every_setting(tasks)
-    screened = Screened(Queries(queries), Proxies(parts), tasks, wanted)
+    (screened,) = screen_twins(Queries(queries), [(Proxies(parts), wanted)], tasks)
     found, doubts = screened.found, screened.doubts
     exact = exact_predictions(queries, Proxies(parts), tasks, wanted)
     assert set(found) == set(wanted)
@@ -158,7 +158,8 @@ def test_candidates_are_given_pair_by_pair_unless_they_are_many(way):
     parts = [(shared + 1e-6 * rng.normal(size=shared.shape)).astype(np.float32) for _ in range(4)]
     queries = Queries(rng.random(size=(400, 64)).astype(np.float32))
     tasks = {"all": TaskRows(np.arange(4), np.arange(400))}
-    screened = Screened(queries, Proxies(parts), tasks, every_setting(tasks, ms=(3,)))
+    wanted = every_setting(tasks, ms=(3,))
+    (screened,) = screen_twins(queries, [(Proxies(parts), wanted)], tasks)
     seen = []
     for chosen, pairs in screened.candidates():
         seen += chosen.tolist()
@@ -170,6 +171,56 @@ def test_candidates_are_given_pair_by_pair_unless_they_are_many(way):
     assert (
         seen == screened.rows.tolist() == sorted(set(np.concatenate([*screened.doubts.values()])))
     )
+
+
+def check_twins(queries, parts, tasks, ms=MS, metrics=METRICS):
+    wanted = every_setting(tasks, ms, metrics)
+    twins = [parts, [l2_normalize(part) for part in parts]]
+    asked = [(Proxies(own), wanted) for own in twins]
+    together = predictions_of_twins(Queries(queries), asked, tasks)
+    for own, found in zip(twins, together, strict=True):
+        apart = predictions(Queries(queries), Proxies(own), tasks, wanted)
+        for setting in wanted:
+            assert found[setting].tolist() == apart[setting].tolist(), setting
+
+
+@given(problems())
+@settings(max_examples=40, deadline=None)
+def test_twins_are_predicted_as_each_by_itself_where_ties_abound(problem):
+    check_twins(*problem, ms=(1, 3))
+
+
+@pytest.mark.parametrize("kind", ["close", "unit length", "lengths of all sizes", "manhattan too"])
+def test_twins_are_predicted_as_each_by_itself(kind):
+    metrics = METRICS if kind == "manhattan too" else ("euclidean", "cosine")
+    rng = np.random.default_rng(7)
+    shared = rng.random(size=(60, 32))
+    parts = [(shared + 1e-6 * rng.normal(size=shared.shape)).astype(np.float32) for _ in range(4)]
+    if kind == "unit length":
+        parts = [l2_normalize(part) for part in parts]
+    if kind == "lengths of all sizes":
+        parts = [(part * 10.0 ** rng.integers(-3, 4, (60, 1))).astype(np.float32) for part in parts]
+    queries = rng.random(size=(100, 32)).astype(np.float32)
+    tasks = {"all": TaskRows(np.arange(4), np.arange(100))}
+    check_twins(queries, parts, tasks, ms=(1, 5), metrics=metrics)
+
+
+def test_twins_share_their_product(monkeypatch):
+    made = []
+    real = screening.Reducer
+
+    def counted(*args, **options):
+        made.append(options)
+        return real(*args, **options)
+
+    monkeypatch.setattr(screening, "Reducer", counted)
+    rng = np.random.default_rng(8)
+    parts = [rng.random(size=(20, 16)).astype(np.float32) for _ in range(2)]
+    tasks = {"all": TaskRows(np.arange(2), np.arange(30))}
+    wanted = every_setting(tasks, ms=(3,), metrics=("euclidean", "cosine"))
+    twins = [(Proxies(p), wanted) for p in (parts, [l2_normalize(part) for part in parts])]
+    screen_twins(Queries(rng.random(size=(30, 16)).astype(np.float32)), twins, tasks)
+    assert [sorted(options["maxima"]) for options in made] == [["angle", "product"]]
 
 
 def test_the_bound_holds_for_inner_products():
