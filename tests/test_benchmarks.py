@@ -1,5 +1,6 @@
 """The harness of `make bench`: what it counts, what it samples, and that it runs."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -179,11 +180,22 @@ ROWS = {
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory) -> Path:
-    """Return the folder that a whole run in quick mode has written."""
-    folder = tmp_path_factory.mktemp("bench")
+    """Return the folder that a whole run in quick mode has written: one run for all of pytest."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # whose folder is inside that of all
+        place = place.parent
+    folder = place / "bench"
+    with (place / "bench.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            quick_run(place / "bench.begun").rename(folder)
+    return folder
+
+
+def quick_run(folder: Path) -> Path:
     command = [sys.executable, "-m", "benchmarks", "--quick", "--to", str(folder)]
     done = subprocess.run(
-        [*command, f"paths.results={folder / 'cache'}"],
+        [*command, "fm=[pixels]", f"paths.results={folder / 'cache'}"],
         capture_output=True, text=True, check=False, cwd=CHECKOUT,
         env=os.environ | {"PYTHONPATH": str(CHECKOUT), "PYTHONWARNINGS": "error"},
     )  # fmt: skip

@@ -17,6 +17,7 @@ from imprint_bench.data.foundation_model import FOUNDATION_MODELS
 from imprint_bench.data.tasks import MAPPINGS
 from imprint_bench.errors import DataError
 from imprint_bench.params import settable
+from imprint_bench.sweep.executor import EXECUTORS, chosen_executor
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.run import described
 
@@ -29,6 +30,7 @@ FUNCTIONS = {
     "mapping": dict(MAPPINGS),
     "table": dict(TABLES),
     "figure": dict(FIGURES),
+    "executor": dict(EXECUTORS),
 }
 # Parameters that a YAML file leaves out: the report's own keys give alpha and allow_incomplete,
 # and which rows are in view is for the sweep to say.
@@ -41,15 +43,27 @@ def composed(*overrides: str) -> Config:
     return read(compose(parse(overrides))[0].raw)
 
 
+def defined(group: str) -> list[tuple[str, str, dict]]:
+    """Return (file, name, what stands under the name) for every YAML file of a group."""
+    found = []
+    for path in sorted((CONF / group).glob("*.yaml")):
+        content = yaml.safe_load(path.read_text())
+        if group == "executor":  # one of them, so that its name stands beside its settings
+            name, value = content.pop("name"), content
+        else:
+            ((name, value),) = content.items()
+        found.append((path.stem, name, value or {}))
+    return found
+
+
 def entries(group: str) -> list[tuple[str, str, dict]]:
     """Return (file, kind, parameters) for every YAML file of a group."""
     found = []
-    for path in sorted((CONF / group).glob("*.yaml")):
-        ((name, value),) = yaml.safe_load(path.read_text()).items()
-        kind, params = name, value or {}
+    for file, name, value in defined(group):
+        kind, params = name, value
         if name not in FUNCTIONS[group]:
-            ((kind, params),) = params.items()
-        found.append((path.stem, kind, params or {}))
+            ((kind, params),) = value.items()
+        found.append((file, kind, params or {}))
     return found
 
 
@@ -60,8 +74,8 @@ def test_every_registered_function_has_a_yaml_file(group):
 
 @pytest.mark.parametrize("group", FUNCTIONS)
 def test_a_yaml_file_is_called_like_what_it_defines(group):
-    for path in sorted((CONF / group).glob("*.yaml")):
-        assert list(yaml.safe_load(path.read_text())) == [path.stem]
+    for file, name, _ in defined(group):
+        assert name == file
 
 
 @pytest.mark.parametrize(
@@ -77,7 +91,7 @@ def test_a_yaml_file_has_every_parameter_so_that_an_override_needs_no_plus(
 
 
 def test_every_file_says_what_it_is_unless_its_name_does():
-    for group in ("fm", "dataset", "sweep"):
+    for group in ("fm", "dataset", "sweep", "executor"):
         for path in sorted((CONF / group).rglob("*.yaml")):
             text = path.read_text().removeprefix("# @package _global_\n")
             assert text.startswith("# "), path
@@ -104,6 +118,14 @@ def test_every_table_and_figure_composes_and_is_known(group, registry):
     requests = getattr(composed(f"{group}=[{','.join(names)}]"), f"{group}s")
     assert list(requests) == names
     check_requests(registry, requests)
+
+
+@pytest.mark.parametrize("name", choices([CONF], "executor"))
+def test_every_executor_composes_and_its_yaml_has_the_defaults_of_its_class(name):
+    config = composed(f"executor={name}")
+    assert config.executor.name == name
+    assert set(config.executor.settings) == set(settable(EXECUTORS[name]))
+    assert chosen_executor(config) == EXECUTORS[name]()
 
 
 @pytest.mark.parametrize("name", choices([CONF], "norm"))

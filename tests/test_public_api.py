@@ -131,7 +131,7 @@ def test_the_installed_wheel_plans_and_runs_from_an_empty_folder(wheel, tmp_path
     assert planned.stdout.startswith("quickstart: 108 trials in ")
     assert not list(folder.iterdir())
 
-    done = command(*small)
+    done = command(*small, "figure=[]")
     assert done.returncode == 0, done.stderr
     assert (folder / "results/reports/quickstart/index.html").is_file()
 

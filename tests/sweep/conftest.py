@@ -157,7 +157,7 @@ def digits() -> InMemory:
 
 @pytest.fixture(scope="session")
 def mobilenet_mnist(shared_data, litert_network) -> InMemory:
-    """Return embeddings of MNIST by MobileNet v1 0.25: 300 training and 100 test rows per class."""
+    """Return embeddings of MNIST by MobileNet v1 0.25: 150 training and 50 test rows per class."""
     from imprint_bench.data.dataset import build_dataset
     from imprint_bench.data.foundation_model import build_foundation_model
     from imprint_bench.params import Source
@@ -165,7 +165,7 @@ def mobilenet_mnist(shared_data, litert_network) -> InMemory:
     model = build_foundation_model(Source("mobilenet", "litert", {"file": str(litert_network)}))
     mnist = build_dataset(Source("mnist", "idx", {"folder": str(shared_data / "MNIST" / "raw")}))
     parts = []
-    for split, per_class in (("train", 300), ("test", 100)):
+    for split, per_class in (("train", 150), ("test", 50)):
         y = mnist.labels(split)[:6000]
         rows = np.sort(np.concatenate([np.flatnonzero(y == c)[:per_class] for c in range(10)]))
         images = mnist.images(split, 0, 6000)[rows]

@@ -295,7 +295,7 @@ from imprint_bench.sweep.store import Store
 
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
 store = Store(folder / "rows", folder / "quarantine")
-compaction.MANY = 20
+compaction.MANY = 10
 fsync, unlink = os.fsync, Path.unlink
 
 def slow_fsync(handle):
@@ -321,7 +321,7 @@ def compacting():
 moments, n, hits = random.Random(3), 0, {"before": 0, "twice": 0, "after": 0}
 seconds = 0
 while kills:
-    while len(store.listed()) < 20:
+    while len(store.listed()) < compaction.MANY:
         store.write([row(n), row(n + 1)])
         n += 2
     began = time.monotonic()

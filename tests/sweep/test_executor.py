@@ -9,14 +9,11 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from imprint_bench.command_line import check, conf_folder, parse
+from imprint_bench.command_line import check, parse
 from imprint_bench.errors import ConfigError, DataError, ImprintError
-from imprint_bench.params import settable
 from imprint_bench.sweep.executor import (
-    EXECUTORS,
     Failure,
     chosen_executor,
     each,
@@ -306,15 +303,6 @@ def test_a_configuration_gets_its_executor_with_its_workers(config):
     assert pids == {os.getpid()}
     both = executor_of(config(n_jobs=2))(lambda _: time.sleep(0.05) or os.getpid(), [0, 1, 2, 3])
     assert len({pid for _, pid in both} - {os.getpid()}) == 2
-
-
-def test_every_executor_has_a_yaml_file_with_every_key():
-    for name, kind in EXECUTORS.items():
-        section = yaml.safe_load((conf_folder() / "executor" / f"{name}.yaml").read_text())
-        assert section.pop("name") == name
-        assert set(section) == set(settable(kind))
-        assert kind(**section) == kind()
-    assert {path.stem for path in (conf_folder() / "executor").iterdir()} == set(EXECUTORS)
 
 
 @pytest.mark.parametrize(

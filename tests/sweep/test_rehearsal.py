@@ -1,4 +1,7 @@
+import functools
 import re
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +9,7 @@ import pytest
 from imprint_bench.core.aggregation import AGGREGATIONS, aggregation
 from imprint_bench.core.generator import GENERATORS, for_all_classes, for_each_class
 from imprint_bench.errors import ConfigError
-from imprint_bench.params import PositiveInt
+from imprint_bench.params import GIVEN_BY_US, PositiveInt
 from imprint_bench.sweep.rehearsal import rehearse
 
 
@@ -97,7 +100,27 @@ def test_an_aggregation_that_fails_or_gives_nonsense_is_found(
         rehearse(config(agg={"max": {}, "mine": {}}))
 
 
-def test_every_method_of_the_package_passes(config):
+@pytest.fixture
+def calls(monkeypatch):
+    """Return a list of the calls of registered methods that returned: (name, parameters)."""
+    seen = []
+
+    def noted(entry):
+        @functools.wraps(entry.function)  # whose signature says what YAML may set
+        def function(*arrays, **given):
+            result = entry.function(*arrays, **given)
+            seen.append((entry.name, {n: v for n, v in given.items() if n not in GIVEN_BY_US}))
+            return result
+
+        return replace(entry, function=function)
+
+    for registry in (GENERATORS, AGGREGATIONS):
+        for name, entry in registry.items():
+            monkeypatch.setitem(registry._entries, name, noted(entry))
+    return seen
+
+
+def test_every_method_of_the_package_is_called_with_all_its_parameters_and_passes(config, calls):
     k = {"k": [1, 5, 20]}
     decay = {"weight_decay": ["fm", 0.0]}
     with_k = dict.fromkeys(("kmeans", "kmedoids", "random", "fps", "cov_max"), k)
@@ -106,6 +129,14 @@ def test_every_method_of_the_package_passes(config):
     rehearse(
         config(gen={"mean": {}, "all": {}} | with_k | oracles, agg={"max": {}, "mnn": metrics})
     )
+    assert {name for name, _ in calls} == {*GENERATORS, *AGGREGATIONS}
+    assert Counter(name for name, _ in calls) == {
+        **{"mean": 1, "all": 1, "max": 1},
+        **dict.fromkeys(with_k, 3),
+        **{"least_squares": 2, "k_least_squares": 2 * 3, "mnn": 4 * 2},
+    }
+    different = {(name, *sorted(params.items())) for name, params in calls}
+    assert len(different) == len(calls)
 
 
 def test_a_rehearsal_touches_no_file(config, tmp_path):

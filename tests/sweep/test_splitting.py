@@ -162,11 +162,19 @@ def test_of_2000_trials_the_two_to_blame_are_marked_and_listed(at, module, how, 
     assert sweep(config).marked == []
 
 
-def test_rows_beside_one_that_dies_are_those_of_an_undisturbed_sweep(at, module, tmp_path):
+@pytest.mark.parametrize(
+    ("how", "status", "k", "n_jobs"),
+    [("die", "crashed", [3], 2), ("raise", "failed", [1, 3], 1)],
+    ids=["die", "raise"],
+)
+def test_rows_beside_one_that_dies_or_raises_are_those_of_an_undisturbed_sweep(
+    at, module, tmp_path, how, status, k, n_jobs
+):
     groups = {
-        "gen": {"kmeans": {"k": [1, 3]}},
-        "agg": {"max": {}} | fragile([1, 2], "die", bad=[2]),
+        "gen": {"kmeans": {"k": k}},
+        "agg": {"max": {}} | fragile([1, 2], how, bad=[2]),
         "norm": {"pre": ["none"], "post": ["quantile"], "inf": ["l2"]},
+        "n_jobs": n_jobs,
     }
     disturbed = at(**groups)
     sweep(disturbed)
@@ -180,7 +188,7 @@ def test_rows_beside_one_that_dies_are_those_of_an_undisturbed_sweep(at, module,
     )
     guilty = expected["agg_p"].eq(2).fillna(value=False)
     assert 0 < guilty.sum() < len(expected)
-    assert set(found.loc[guilty, "status"]) == {"crashed"}
+    assert set(found.loc[guilty, "status"]) == {status}
     drop = ["gen_seconds", "timed_together"]
     pd.testing.assert_frame_equal(
         found[~guilty].drop(columns=["reason", *drop]),
@@ -327,7 +335,7 @@ def test_two_faults_of_one_unit_cost_few_calls(config, digits, monkeypatch):
     monkeypatch.setattr(splitting, "compute", counted)
     mnn = {"m": list(range(1, 81)), "metric": ["euclidean"], "weighting": ["distance"]}
     unit = unit_of(
-        config(gen={"kmeans": {"k": [30]}}, agg={"mnn": mnn}, task={"all": {"classes": "all"}},
+        config(gen={"fps": {"k": [10]}}, agg={"mnn": mnn}, task={"all": {"classes": "all"}},
                norm={"pre": ["none"], "post": ["none"], "inf": ["none"]}, seeds=[0]),
         digits,
     )  # fmt: skip
