@@ -1,6 +1,6 @@
 """Sweeps to be measured: composed as on the command line, with their embeddings at hand."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from imprint_bench.composing import compose
 from imprint_bench.config import Config, read
 from imprint_bench.data.dataset import SPLITS
 from imprint_bench.data.embeddings import Embeddings
+from imprint_bench.sweep.joining import joined
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.run import described, embed
@@ -116,15 +117,10 @@ def made_up_job(folder: Path, sizes: Sizes) -> Job:
     return _job("made up", [overrides], whole=False)
 
 
-def planned(config: Config) -> tuple[Plan, list[Unit]]:
-    """Return the plan of a sweep and its units of work."""
-    plan = make_plan(config, described(config))
+def planned(job: Job) -> tuple[Plan, list[Unit]]:
+    """Return the plan of all sweeps of a job as one, as a multirun makes it, and its units."""
+    plan = joined([make_plan(config, described(config)) for config in job.configs])
     return plan, units(plan, np.ones(len(plan), dtype=bool))
-
-
-def plans_of(job: Job) -> Iterator[Plan]:
-    """Yield the plans of a job's sweeps."""
-    return (make_plan(config, described(config)) for config in job.configs)
 
 
 def _job(name: str, sweeps: Sequence[Sequence[str]], *, whole: bool) -> Job:

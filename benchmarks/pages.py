@@ -103,7 +103,7 @@ def scaling(tables: Tables) -> str:
         speedup=table["speedup"].map(_times),
     )
     return (
-        "## Workers\n\nWall seconds of one sweep into a fresh store, start of the worker processes "
+        "## Workers\n\nWall seconds of one job into a fresh store, start of the worker processes "
         f"included, planning and embedding not.\n\n{_markdown(shown)}"
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.fresh import Measured, fresh
 from benchmarks.iterations import iterations_of
-from benchmarks.jobs import Job, planned, plans_of
+from benchmarks.jobs import Job, planned
 from benchmarks.strata import Stratum, sample, strata_of, whole_seconds
 from benchmarks.work import unique_work
 from imprint_bench.sweep.bank import compute
@@ -54,7 +54,7 @@ def measure(job: Job, *, peaks: Mapping[str, float], each: int | None) -> dict[s
         the job is small; 0 leaves the reference path out.
     """
     shared = fresh(shared_path, job)
-    strata = [s for plan in plans_of(job) for s in strata_of(plan)]
+    strata = strata_of(planned(job)[0])
     n_each = each if each is not None else (len(strata) if job.whole else 1)
     chosen = sample(strata, each=n_each) if n_each else np.empty(0, dtype=int)
     reference = fresh(reference_path, job, chosen)
@@ -79,31 +79,32 @@ def shared_path(job: Job) -> Shared:
     """Compute all trials of a job in banks."""
     accuracies: dict[str, float] = {}
     seconds: dict[str, float] = defaultdict(float)
-    for config in job.configs:
-        rehearse(config)  # imports what methods import when they are first called
-        _, work = planned(config)
-        for unit in work:
-            started = time.process_time()
-            rows = compute(unit, job.embeddings[unit.key.fm, unit.key.dataset])
-            seconds[unit.key.gen] += time.process_time() - started
-            accuracies.update((row["trial_id"], row["accuracy"]) for row in rows)
+    _rehearse(job)
+    for unit in planned(job)[1]:
+        started = time.process_time()
+        rows = compute(unit, job.embeddings[unit.key.fm, unit.key.dataset])
+        seconds[unit.key.gen] += time.process_time() - started
+        accuracies.update((row["trial_id"], row["accuracy"]) for row in rows)
     return Shared(accuracies, dict(seconds))
 
 
 def reference_path(job: Job, chosen: np.ndarray) -> Reference:
-    """Compute the chosen trials of a job one by one; places count through all its plans."""
+    """Compute the chosen trials of a job one by one."""
+    _rehearse(job)
+    plan, _ = planned(job)
     found = Reference([], [], np.empty(len(chosen)))
-    first = 0
-    for config, plan in zip(job.configs, plans_of(job), strict=True):
-        rehearse(config)
-        mine = chosen[(chosen >= first) & (chosen < first + len(plan))] - first
-        for i in mine.tolist():
-            started = time.process_time()
-            found.accuracies.append(_one(plan, i, job))
-            found.seconds[len(found.ids)] = time.process_time() - started
-            found.ids.append(plan.ids[i].decode())
-        first += len(plan)
+    for i in chosen.tolist():
+        started = time.process_time()
+        found.accuracies.append(_one(plan, i, job))
+        found.seconds[len(found.ids)] = time.process_time() - started
+        found.ids.append(plan.ids[i].decode())
     return found
+
+
+def _rehearse(job: Job) -> None:
+    """Import what methods import when they are first called."""
+    for config in job.configs:
+        rehearse(config)
 
 
 def _one(plan: Plan, i: int, job: Job) -> float:
@@ -120,10 +121,10 @@ def _one(plan: Plan, i: int, job: Job) -> float:
 
 def _work(job: Job) -> dict[str, float]:
     """Return the FLOPs of the unique work of a job, over all its sweeps together."""
-    plans = list(plans_of(job))
-    maps = {place: labels.label_map for plan in plans for place, labels in plan.labels.items()}
+    plan, _ = planned(job)
+    maps = {place: labels.label_map for place, labels in plan.labels.items()}
     lengths = {pair: entry.length for pair, entry in job.embeddings.items()}
-    return unique_work(plans, lengths, iterations_of(job.embeddings, maps))
+    return unique_work([plan], lengths, iterations_of(job.embeddings, maps))
 
 
 def _row(

@@ -1,4 +1,4 @@
-"""Wall seconds of one sweep with one worker and with two, into fresh stores."""
+"""Wall seconds of one job with one worker and with two, into fresh stores."""
 
 import dataclasses
 import tempfile
@@ -12,7 +12,7 @@ from imprint_bench.sweep.run import run, store_of
 
 
 def measure(job: Job, *, n_jobs: Sequence[int], repeats: int) -> list[dict[str, Any]]:
-    """Return the wall seconds of a job's first sweep by number of workers.
+    """Return the wall seconds of a job by number of workers.
 
     They are those of `run`: units of work, their processes, rows written; without
     planning and embedding. Each is the fastest of `repeats`, in turns.
@@ -27,7 +27,6 @@ def measure(job: Job, *, n_jobs: Sequence[int], repeats: int) -> list[dict[str, 
     return [
         {
             "job": job.name,
-            "sweep": job.configs[0].name,
             "trials": trials,
             "n_jobs": n,
             "wall_seconds": best[n],
@@ -38,13 +37,13 @@ def measure(job: Job, *, n_jobs: Sequence[int], repeats: int) -> list[dict[str, 
 
 
 def _run(job: Job, n_jobs: int) -> tuple[int, float]:
-    """Run a sweep into a folder that is removed; return its trials and wall seconds."""
+    """Run a job into a folder that is removed; return its trials and wall seconds."""
     with tempfile.TemporaryDirectory() as folder:
         paths = dataclasses.replace(
             job.configs[0].paths, results=Path(folder), rows=Path(folder) / "rows"
         )
         config = dataclasses.replace(job.configs[0], n_jobs=n_jobs, paths=paths)
-        plan, _ = planned(job.configs[0])
+        plan, _ = planned(job)
         outcome = run(config, plan, job.embeddings, store_of(config))
     if outcome.failed or outcome.computed != len(plan):
         raise RuntimeError(f"{config.name}: {len(outcome.failed)} units of work failed")
