@@ -13,7 +13,7 @@ from imprint_bench.core.normalization import inverse
 from imprint_bench.core.operands import Proxies, squares
 from imprint_bench.core.setting import Setting, TaskRows
 
-PAIRS = 1 << 13  # whose rows are in memory at a time: 64 MiB for l = 512
+VALUES = 1 << 22  # of the rows of pairs that are in memory at a time: 32 MiB
 
 Pairs = tuple[np.ndarray, np.ndarray]
 
@@ -95,8 +95,9 @@ class _PairValues:
         self.p_scale = {"none": np.ones(len(proxies)), "l2": inverse(proxies.norms)}
         kinds = sorted({_kind(setting) for setting in settings})
         self.of = {kind: np.empty(len(pairs[0])) for kind in kinds}
-        for start in range(0, len(pairs[0]), PAIRS):
-            some = slice(start, start + PAIRS)
+        step = max(1, VALUES // proxies.length)
+        for start in range(0, len(pairs[0]), step):
+            some = slice(start, start + step)
             self._fill(some, pairs[0][some], pairs[1][some])
 
     def _fill(self, some: slice, rows: np.ndarray, columns: np.ndarray) -> None:

@@ -16,7 +16,7 @@ from imprint_bench.core.candidate_scoring import candidate_predictions
 from imprint_bench.core.distances import METRICS, Map
 from imprint_bench.core.exact_scoring import exact_predictions
 from imprint_bench.core.normalization import ROW_NORMALIZATIONS
-from imprint_bench.core.operands import Proxies, Queries
+from imprint_bench.core.operands import SLICE, Proxies, Queries
 from imprint_bench.core.ranking import SCREENED_METRICS
 from imprint_bench.core.screening import Screened, screen_twins
 from imprint_bench.core.setting import Setting, TaskRows
@@ -142,9 +142,12 @@ def _fitted_predictions(
         change, mapped = _mapped_proxies(fit, norm_post, proxies, task.classes)
         of_all = TaskRows(np.arange(len(task.classes)), np.arange(len(task.queries)))
         for norm_inf, group in groupby(members, key=lambda s: s.norm_inf):
-            own = ROW_NORMALIZATIONS[norm_inf](queries.rows[task.queries].astype(np.float64))
+            own = np.empty((len(task.queries), mapped.length))
+            for some in _slices(own):
+                rows = queries.rows[task.queries[some]].astype(np.float64)
+                own[some] = change(ROW_NORMALIZATIONS[norm_inf](rows))
             plain = {s: _mapped(s) for s in group}
-            result = predictions(Queries(change(own)), mapped, {name: of_all}, plain.values())
+            result = predictions(Queries(own), mapped, {name: of_all}, plain.values())
             found.update({s: result[plain[s]] for s in plain})
     return found
 
@@ -161,11 +164,16 @@ def _mapped_proxies(
     whole = np.empty((int(ends[-1]), proxies.length))
     parts = np.split(whole, ends[:-1])
     for part, c in zip(parts, classes, strict=True):
-        part[:] = normalize(proxies.parts[c].astype(np.float64))
+        for some in _slices(part):
+            part[some] = normalize(proxies.parts[c][some].astype(np.float64))
     change = fit(whole)
-    for part in parts:
-        part[:] = change(part)
+    for some in _slices(whole):
+        whole[some] = change(whole[some])
     return change, Proxies(parts)
+
+
+def _slices(rows: np.ndarray) -> list[slice]:
+    return [slice(start, start + SLICE) for start in range(0, len(rows), SLICE)]
 
 
 def _mapped(setting: Setting) -> Setting:
