@@ -87,7 +87,8 @@ def _together(studies: Mapping[Study, _Run]) -> None:
             _alone(study, run)
         return
     for done, run in zip(finished, runs, strict=True):
-        _head(run)
+        if "report" in run.config.stages:
+            _head(run)
         with logging_to(run.log), run.telling():
             finish(done)
 

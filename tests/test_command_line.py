@@ -434,6 +434,14 @@ def test_jobs_of_a_multirun_with_work_in_common_run_as_one_and_report_one_by_one
     assert "36 trials: 36 in the store, 0 to compute" in again
 
 
+def test_a_plan_of_jobs_with_work_in_common_is_estimated_once(run, elsewhere):
+    code, out, err = run("-m", *SMALL, "gen=[mean],[mean,kmeans]", "stages=[plan]")
+    assert (code, err) == (0, "")
+    assert out.count("Estimated from timed samples, for 36 trials") == 1
+    assert out.count("job ") == 2  # named once, without reports
+    assert not list(elsewhere.iterdir())
+
+
 def test_where_jobs_cannot_run_as_one_each_is_tried_by_itself(run, monkeypatch):
     real = study.run
 
