@@ -83,11 +83,11 @@ def _banks(unit: Unit, arrays: Arrays) -> Iterator[_Bank]:
 
 def _rows(bank: _Bank, found: Mapping[Setting, np.ndarray]) -> Iterator[Row]:
     """Yield the result rows of the trials of a bank, given the predictions of their settings."""
-    results = {}
-    for setting, predicted in found.items():
-        task = bank.tasks[setting.task]
-        n_classes = len(task.classes)
-        results[setting] = quality(bank.data.targets(task), predicted, n_classes=n_classes)
+    targets = {name: bank.data.targets(task) for name, task in bank.tasks.items()}
+    results = {
+        s: quality(targets[s.task], predicted, n_classes=len(bank.tasks[s.task].classes))
+        for s, predicted in found.items()
+    }
     facts = {
         name: _facts(
             bank.task_rows[name], bank.made, [len(bank.data.rows[c]) for c in task.classes]

@@ -142,8 +142,7 @@ def lloyd(data: Centered, start: Array) -> Clustering:
         if shift < tolerance or iteration == MAX_ITERATIONS:
             break
         changed = np.flatnonzero(nearest.labels != before)
-        sums += _sums(data, changed, nearest.labels[changed], k=len(start))
-        sums -= _sums(data, changed, before[changed], k=len(start))
+        sums += _sums(data, changed, nearest.labels[changed], left=before[changed], k=len(start))
     return Clustering(nearest.labels, nearest.centers, iteration)
 
 
@@ -228,11 +227,15 @@ class NearestCenters:
         return scores.argmin(axis=1)
 
 
-def _sums(data: Centered, rows: Array, labels: Array, *, k: int) -> Array:
-    """Return the sums of some rows by label, float64 of shape (k, l)."""
-    chosen = np.zeros((k, len(rows)))
-    chosen[labels, np.arange(len(rows))] = 1
-    return chosen @ (data.rows if len(rows) == len(data.rows) else data.rows[rows])
+def _sums(
+    data: Centered, rows: Array, labels: Array, *, left: Array | None = None, k: int
+) -> Array:
+    """Return the sums of some rows by label, less those by what they `left`, of shape (k, l)."""
+    signs = np.zeros((k, len(rows)))
+    signs[labels, np.arange(len(rows))] = 1
+    if left is not None:
+        signs[left, np.arange(len(rows))] = -1
+    return signs @ (data.rows if len(rows) == len(data.rows) else data.rows[rows])
 
 
 def _squared_distances(data: Centered, picks: Array) -> Array:
