@@ -85,8 +85,8 @@ def work(tables: Tables) -> str:
             "## Unique work",
             "The FLOPs that no sharing can avoid, as `benchmarks/work.py` defines and counts them, "
             "the time that they take at the GEMM peak measured in the same run, and the shared "
-            "path's CPU seconds as a multiple of that. Sweeps of one job are computed one after "
-            "another, while their unique work is counted once for all of them.",
+            "path's CPU seconds as a multiple of that. The sweeps of a job are computed as "
+            "one plan, as a multirun computes them.",
             _markdown(bounds),
             "GFLOP by piece:",
             _markdown(wide.map(_short).reset_index()),
