@@ -14,7 +14,7 @@ PARTS = {
     "paths": "the shared against the reference path, with the GEMM peak and the unique work",
     "gemm": "the GEMM peak alone",
     "scaling": "wall seconds with one worker and with two",
-    "store": "planning, writing, resuming and loading 500,000 trials",
+    "store": "planning, writing, resuming, loading and reporting 500,000 trials",
     "kmeans": "k-means and k-medoids against scikit-learn and scikit-learn-extra",
     "growth": "cost against rows, length, k, tasks and test rows",
 }

@@ -125,7 +125,8 @@ def store(tables: Tables) -> str:
     size = table["mib_on_disk"].dropna().iloc[-1]
     return (
         "## Many trials\n\nMade-up rows in the real store. Every step is a process of its own and "
-        "plans first; resuming finds nothing to do; loading joins all rows to the plan; writing "
+        "plans first; resuming finds nothing to do; loading joins all rows to the plan; "
+        "reporting loads, and makes every table and figure (not the page); writing "
         f"includes making the rows up. The store has {_short(size)} MiB.\n\n{_markdown(shown)}"
     )
 

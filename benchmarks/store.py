@@ -1,4 +1,4 @@
-"""Planning, writing, resuming and loading very many trials, with rows that are made up."""
+"""Planning, writing, resuming, loading and reporting very many trials, with made-up rows."""
 
 import dataclasses
 import math
@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.fresh import Measured, fresh
 from benchmarks.jobs import config_of
+from imprint_bench.analysis.build import Refusal, build
+from imprint_bench.analysis.figures import FIGURES
 from imprint_bench.analysis.frames import rows_of_plan
+from imprint_bench.analysis.tables import TABLES
 from imprint_bench.config import Config
 from imprint_bench.data.description import Description
 from imprint_bench.sweep.plan import Plan, group_columns, setting_columns
@@ -37,8 +41,9 @@ def measure(*, n_trials: int, n_parts: int, overrides: Sequence[str] = ()) -> li
 
     The trials are those of the sweep `bench` with `overrides` on made-up datasets.
     The steps are to plan at least `n_trials` trials; to write a row for each of them
-    in about `n_parts` parts; to resume, which plans and finds nothing to do; and to
-    load, which plans, reads all rows and joins them to the plan.
+    in about `n_parts` parts; to resume, which plans and finds nothing to do; to load,
+    which plans, reads all rows and joins them to the plan; and to report, which loads
+    and makes every table and figure.
     """
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -142,10 +147,27 @@ def _resuming(config: Config, n_datasets: int, n_parts: int) -> Step:
 
 def _loading(config: Config, n_datasets: int, n_parts: int) -> Step:
     plan, seconds = _timed_plan(config, n_datasets)
+    _rows(config, plan)
+    return Step(len(plan), _n_parts(config), seconds)
+
+
+def _reporting(config: Config, n_datasets: int, n_parts: int) -> Step:
+    plan, seconds = _timed_plan(config, n_datasets)
+    rows = _rows(config, plan)
+    made = [
+        *build(TABLES, {name: {} for name in TABLES}, rows, command=""),
+        *build(FIGURES, {name: {} for name in FIGURES}, rows, command=""),
+    ]
+    if refused := [view.sentence for view in made if isinstance(view, Refusal)]:
+        raise RuntimeError(refused[0])
+    return Step(len(plan), _n_parts(config), seconds)
+
+
+def _rows(config: Config, plan: Plan) -> pd.DataFrame:
     rows = rows_of_plan(plan.frame(), store_of(config).read(plan.ids))
     if len(rows) != len(plan) or (rows["status"] != "ok").any():
         raise RuntimeError("the store lacks rows that were written")
-    return Step(len(plan), _n_parts(config), seconds)
+    return rows
 
 
 STEPS: dict[str, Callable[[Config, int, int], Step]] = {
@@ -153,6 +175,7 @@ STEPS: dict[str, Callable[[Config, int, int], Step]] = {
     "write": _writing,
     "resume": _resuming,
     "load": _loading,
+    "report": _reporting,
 }
 
 

@@ -172,7 +172,7 @@ ROWS = {
     "paths": 1,
     "generators": 4,
     "scaling": 2,
-    "store": 4,
+    "store": 5,
     "kmeans": 7,  # every k and all together
     "growth": (5 + 5 + 2 + 3 + 3 + 3 + 1) * 3,  # curves x points
 }
