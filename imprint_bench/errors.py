@@ -26,6 +26,10 @@ class DataError(ImprintError):
     exit_code = 2
 
 
+class ImageError(DataError):
+    """One image cannot be read; the others may be well."""
+
+
 class CacheError(ImprintError):
     """Cached embeddings do not fit what was asked for: pass ``embed.force=true`` to redo them."""
 

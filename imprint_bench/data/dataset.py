@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,12 @@ SPLITS = ("train", "test")
 CHANNELS = (1, 3)
 
 Shape = tuple[int, int, int]
+Images = np.ndarray | Sequence[np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """Labels and images of a "train" and a "test" split, all images of one size.
+    """Labels and images of a "train" and a "test" split, all with as many channels.
 
     The attributes are the ways to read it; use the methods, which check what
     they return. Building one reads nothing big.
@@ -32,9 +33,10 @@ class ImageDataset:
     read_labels : callable
         ``(split) -> (n,)`` whole numbers; cheap, does not touch the images.
     read_images : callable
-        ``(split, start, stop) -> uint8 (stop - start, h, w, c)``.
+        ``(split, start, stop) -> uint8 (stop - start, h, w, c)``, or a list of as many
+        images (h_i, w_i, c) where their sizes differ.
     read_shape : callable
-        ``() -> (h, w, c)``, c = 1 (grey) or 3 (red, green, blue).
+        ``() -> (h, w, c)`` of the first training image; c = 1 (grey) or 3 (red, green, blue).
     read_fingerprint : callable
         ``() -> str``, SHA-256 (hexadecimal) of the content, not of where it lies.
     """
@@ -55,20 +57,32 @@ class ImageDataset:
         """Return the number of images of `split`."""
         return len(self.labels(split))
 
-    def images(self, split: str, start: int, stop: int) -> np.ndarray:
-        """Return rows `start` to `stop` (excluded): uint8 of shape (stop - start, h, w, c)."""
+    def images(self, split: str, start: int, stop: int) -> Images:
+        """Return rows `start` to `stop` (excluded).
+
+        Returns
+        -------
+        images : uint8 ndarray of shape (stop - start, h, w, c), or list of ndarrays
+            An array where all images are as large, else a list of (h_i, w_i, c).
+        """
         images = self.read_images(_known(split), start, stop)
-        expected = (stop - start, *self.shape)
-        if images.shape != expected or images.dtype != np.uint8:
-            raise DataError(
-                f"{self.where}, images {start} to {stop} of {split}: got {images.dtype} of shape "
-                f"{images.shape}; expected uint8 of shape {expected}."
-            )
-        return images
+        at = f"{self.where}, images {start} to {stop} of {split}"
+        if len(images) != stop - start:
+            raise DataError(f"{at}: got {len(images)}; expected {stop - start}.")
+        first = images[:1] if isinstance(images, np.ndarray) else images
+        for image in first:
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != self.shape[2]:
+                raise DataError(
+                    f"{at}: got {image.dtype} of shape {image.shape}; expected uint8 of shape "
+                    f"(height, width, {self.shape[2]})."
+                )
+        if isinstance(images, np.ndarray) or len({image.shape for image in images}) > 1:
+            return images
+        return np.stack(images)
 
     @property
     def shape(self) -> Shape:
-        """Height, width and channels of every image."""
+        """Height, width and channels of the first training image; all have as many channels."""
         return self.read_shape()
 
     @property

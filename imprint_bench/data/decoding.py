@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imprint_bench.data.dataset import Shape
-from imprint_bench.errors import DataError
+from imprint_bench.errors import ImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 GREY_MODES = frozenset({"1", "L", "LA"})
@@ -22,7 +22,7 @@ def shape_of(blob: bytes | None, *, at: str) -> Shape:
 
     Raises
     ------
-    DataError
+    ImageError
         If it is no image, has more than 2**26 pixels, or has pixels of more than
         8 bits; the message starts with the place `at`.
     """
@@ -42,19 +42,19 @@ def decoded(blob: bytes | None, shape: Shape, *, at: str) -> np.ndarray:
 
     Raises
     ------
-    DataError
+    ImageError
         As `shape_of`, and if the size differs or the image is in color where
         grey is expected.
     """
     height, width, channels = shape
     with _opened(blob, at) as image:
         if (image.height, image.width) != (height, width):
-            raise DataError(
+            raise ImageError(
                 f"{at}: an image of {image.height} x {image.width} pixels; expected {height} x "
                 f"{width} like the first training image."
             )
         if channels == 1 and image.mode not in GREY_MODES:
-            raise DataError(
+            raise ImageError(
                 f"{at}: an image in color ({image.mode}); expected grey like the first "
                 "training image."
             )
@@ -67,15 +67,15 @@ def _opened(blob: bytes | None, at: str) -> Iterator[Any]:
     from PIL import Image
 
     if blob is None:
-        raise DataError(f"{at}: no image bytes; expected an encoded image such as PNG or JPEG.")
+        raise ImageError(f"{at}: no image bytes; expected an encoded image such as PNG or JPEG.")
     try:
         with Image.open(BytesIO(blob), formats=FORMATS) as image:
             if image.mode not in GREY_MODES | COLOR_MODES:
-                raise DataError(
+                raise ImageError(
                     f"{at}: an image of mode {image.mode}; expected 8 bits per channel."
                 )
             if image.width * image.height > MOST_PIXELS:
-                raise DataError(
+                raise ImageError(
                     f"{at}: an image of {image.height} x {image.width} pixels; expected at most "
                     f"{MOST_PIXELS} in all."
                 )
@@ -83,6 +83,6 @@ def _opened(blob: bytes | None, at: str) -> Iterator[Any]:
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         reason = "no known image format" if "cannot identify" in reason else reason
-        raise DataError(
+        raise ImageError(
             f"{at}: the image cannot be decoded ({reason}); replace or remove it."
         ) from error

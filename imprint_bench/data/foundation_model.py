@@ -2,18 +2,38 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any
 
 import numpy as np
 
-from imprint_bench.data.dataset import CHANNELS, Shape, digest
+from imprint_bench.data.computing import Computing
+from imprint_bench.data.dataset import CHANNELS, Images, Shape, digest
 from imprint_bench.data.precomputed_arrays import PrecomputedArrays
 from imprint_bench.params import AtLeast, Source, check_params
 from imprint_bench.registry import Registry
 
-Network = Callable[[np.ndarray], np.ndarray]
+Prepare = Callable[[Images], np.ndarray]
+Forward = Callable[[np.ndarray], np.ndarray]
 WeightDecay = Annotated[float, AtLeast(0)]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A loaded network, in two steps of which the first may be shared and done elsewhere.
+
+    Attributes
+    ----------
+    prepare : callable
+        ``(images) -> uint8 (b, h, w, c)`` as the network takes them: resized and cropped.
+        Hashable and small, so that it can be sent to a loader process, and equal to
+        another network's if it does the same: a batch is prepared once for both.
+    forward : callable
+        ``(prepared) -> float32 (b, length)``, each row independent of the others.
+    """
+
+    prepare: Prepare
+    forward: Forward
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +53,14 @@ class FoundationModel:
     weight_decay : float
         Of its training: lambda of least squares.
     load : callable
-        ``() -> network``, with ``network(uint8 (b, h, w, c)) -> (b, length)``. It is called
-        once, for the first batch.
+        ``(computing) -> Network``. It is called once, for the first batch.
     length_for : callable
-        ``((h, w, c)) -> int``: values per embedding for images of that shape.
+        ``((h, w, c)) -> int``: values per embedding for images of that shape; needs no weights.
     arrays_for : callable or None
         ``(name of the dataset) -> PrecomputedArrays``: ready-made embeddings and
         labels instead of a network.
+    on_torch : bool
+        Whether the network obeys all of `Computing`.
     """
 
     kind: str
@@ -47,9 +68,10 @@ class FoundationModel:
     weights: str
     preprocessing: Mapping[str, Any]
     weight_decay: float
-    load: Callable[[], Network]
+    load: Callable[[Computing], Network]
     length_for: Callable[[Shape], int]
     arrays_for: Callable[[str], PrecomputedArrays] | None = None
+    on_torch: bool = False
 
     @cached_property
     def fingerprint(self) -> str:
@@ -61,28 +83,50 @@ class FoundationModel:
             preprocessing=dict(self.preprocessing),
         )
 
-    @cached_property
-    def _network(self) -> Network:
-        return self.load()
+    def fingerprint_for(self, computing: Computing) -> str:
+        """Return the fingerprint of the embeddings: that of the model, and of the arithmetic."""
+        if not self.on_torch or computing.autocast == "none":
+            return self.fingerprint
+        return digest(fm=self.fingerprint, autocast=computing.autocast)
 
-    def embed(self, images: np.ndarray) -> np.ndarray:
+    @cached_property
+    def network(self) -> Callable[[Computing], Network]:
+        """``(computing) -> Network``, which loads it at the first call."""
+        return cache(self.load)
+
+    def embed(self, images: Images, computing: Computing | None = None) -> np.ndarray:
         """Return the embeddings of a batch, each independent of the rest of the batch.
 
         Parameters
         ----------
-        images : uint8 ndarray of shape (b, h, w, c)
+        images : uint8 ndarray of shape (b, h, w, c), or sequence of ndarrays (h_i, w_i, c)
             c = 1 (grey) or 3 (red, green, blue).
+        computing : Computing, optional
+            On the CPU if left out.
 
         Returns
         -------
         embeddings : float32 ndarray of shape (b, length)
         """
-        if images.ndim != 4 or images.dtype != np.uint8 or images.shape[-1] not in CHANNELS:
-            raise ValueError(
-                f"images are {images.dtype} of shape {images.shape}; "
-                "expected uint8 of shape (b, h, w, 1 or 3)"
-            )
-        return np.asarray(self._network(images), dtype=np.float32).reshape(len(images), -1)
+        _check_images(images)
+        network = self.network(computing or Computing())
+        return network.forward(network.prepare(images))
+
+
+def _check_images(images: Images) -> None:
+    if isinstance(images, np.ndarray):
+        wrong = images if images.ndim != 4 or not _is_image(images) else None
+    else:
+        wrong = next((i for i in images if i.ndim != 3 or not _is_image(i)), None)
+    if wrong is not None:
+        raise ValueError(
+            f"images are {wrong.dtype} of shape {wrong.shape}; "
+            "expected uint8 of shape (b, h, w, 1 or 3)"
+        )
+
+
+def _is_image(array: np.ndarray) -> bool:
+    return array.dtype == np.uint8 and array.shape[-1] in CHANNELS
 
 
 FOUNDATION_MODELS: Registry[Callable[..., FoundationModel]] = Registry(

@@ -1,8 +1,56 @@
 """Images as networks want them: square, in three channels."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from imprint_bench.data.dataset import Images
+from imprint_bench.errors import DataError
+
 ROWS = 16  # images per step, so that a step's output stays in the processor's cache
+
+
+@dataclass(frozen=True)
+class AsTheyAre:
+    """Takes images of one size, unchanged.
+
+    Attributes
+    ----------
+    fm : str
+        Kind of the foundation model, for a message.
+    """
+
+    fm: str
+
+    def __call__(self, images: Images) -> np.ndarray:
+        """Return the array that `images` are.
+
+        Raises
+        ------
+        DataError
+            If their sizes differ.
+        """
+        if isinstance(images, np.ndarray):
+            return images
+        sizes = sorted({image.shape[:2] for image in images})
+        raise DataError(
+            f"fm of kind {self.fm}: images of {len(sizes)} sizes, such as "
+            f"{' and '.join(f'{h} x {w}' for h, w in sizes[:2])} pixels; expected images of one "
+            "size, or choose a foundation model that resizes them."
+        )
+
+
+@dataclass(frozen=True)
+class Squared:
+    """Resizes images bilinearly to `size` x `size` pixels in three channels; see `squared`."""
+
+    size: int
+
+    def __call__(self, images: Images) -> np.ndarray:
+        """Return uint8 of shape (b, size, size, 3)."""
+        if isinstance(images, np.ndarray):
+            return squared(images, self.size)
+        return np.concatenate([squared(image[None], self.size) for image in images])
 
 
 def squared(images: np.ndarray, size: int) -> np.ndarray:

@@ -1,19 +1,23 @@
 """Quantized networks in LiteRT (TensorFlow Lite) files."""
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imprint_bench.data.files import content_hash, existing
-from imprint_bench.data.foundation_model import FOUNDATION_MODELS, FoundationModel, WeightDecay
-from imprint_bench.data.resizing import squared
+from imprint_bench.data.foundation_model import (
+    FOUNDATION_MODELS,
+    FoundationModel,
+    Network,
+    WeightDecay,
+)
+from imprint_bench.data.resizing import Squared
 from imprint_bench.errors import ConfigError, DataError
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every LiteRT flat buffer
-ROWS = 16  # images that are resized at a time
 
 
 @FOUNDATION_MODELS.register("litert")
@@ -57,13 +61,13 @@ def litert(*, file: str, weight_decay: WeightDecay = 1e-4) -> FoundationModel:
             "size": "as the file states",
         },
         weight_decay=weight_decay,
-        load=partial(_network, path, weights),
-        length_for=lambda _: _network(path, weights).length,
+        load=lambda _: _interpreter(path, weights).as_network(),
+        length_for=lambda _: _interpreter(path, weights).length,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _Network:
+class _Interpreter:
     """One interpreter, ready to run.
 
     LiteRT's XNNPACK kernels take one image at a time here: the published networks contain a
@@ -79,20 +83,21 @@ class _Network:
         """Values per embedding."""
         return int(np.prod(self.output["shape"]))
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return the embeddings of uint8 images, float32 of shape (b, length)."""
+    def as_network(self) -> Network:
+        """Return it in two steps: resize to what the file states, then interpret."""
+        return Network(Squared(int(self.input["shape"][1])), self.forward)
+
+    def forward(self, images: np.ndarray) -> np.ndarray:
+        """Return the embeddings of resized images, float32 of shape (b, length)."""
         raw = np.empty((len(images), self.length), dtype=self.output["dtype"])
-        size = int(self.input["shape"][1])
         # int8 inputs are uint8 ones moved by 128, which flips the highest bit
-        flip = np.uint8(0x80 if self.input["dtype"] == np.int8 else 0)
-        for start in range(0, len(images), ROWS):
-            resized = squared(images[start : start + ROWS], size)
-            ready = (resized ^ flip).view(np.int8) if flip else resized
-            for i in range(len(ready)):
-                self.interpreter.set_tensor(self.input["index"], ready[i : i + 1])
-                self.interpreter.invoke()
-                values = self.interpreter.get_tensor(self.output["index"])
-                raw[start + i] = values.reshape(-1)
+        ready = (
+            (images ^ np.uint8(0x80)).view(np.int8) if self.input["dtype"] == np.int8 else images
+        )
+        for i in range(len(ready)):
+            self.interpreter.set_tensor(self.input["index"], ready[i : i + 1])
+            self.interpreter.invoke()
+            raw[i] = self.interpreter.get_tensor(self.output["index"]).reshape(-1)
         scale, zero_point = self.output["quantization"]
         if not scale:
             return raw.astype(np.float32)
@@ -100,7 +105,7 @@ class _Network:
 
 
 @lru_cache(maxsize=4)
-def _network(path: Path, weights: str) -> _Network:
+def _interpreter(path: Path, weights: str) -> _Interpreter:
     """Return the network of the file whose hash is `weights`: one interpreter per process."""
     try:
         from ai_edge_litert.interpreter import Interpreter
@@ -119,7 +124,7 @@ def _network(path: Path, weights: str) -> _Network:
         ) from error
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     _check_input(path, inputs)
-    return _Network(interpreter, inputs[0], outputs[0])
+    return _Interpreter(interpreter, inputs[0], outputs[0])
 
 
 def _check_input(path: Path, inputs: list[dict[str, Any]]) -> None:

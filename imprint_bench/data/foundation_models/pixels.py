@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from imprint_bench.data.foundation_model import FOUNDATION_MODELS, FoundationModel, WeightDecay
+from imprint_bench.data.foundation_model import (
+    FOUNDATION_MODELS,
+    FoundationModel,
+    Network,
+    WeightDecay,
+)
+from imprint_bench.data.resizing import AsTheyAre
 
 SCALE = np.float32(1 / 256)  # a power of two: every pixel stays exact in float32
 
@@ -25,7 +31,7 @@ def pixels(*, weight_decay: WeightDecay = 1e-4) -> FoundationModel:
         weights="none",
         preprocessing={"divided by": 256, "order": ["row", "column", "channel"]},
         weight_decay=weight_decay,
-        load=lambda: _flattened,
+        load=lambda _: Network(AsTheyAre("pixels"), _flattened),
         length_for=lambda shape: int(np.prod(shape)),
     )
 

@@ -26,7 +26,7 @@ def precomputed(*, file: str, weight_decay: WeightDecay = 1e-4) -> FoundationMod
         weights="none: the arrays are the data",
         preprocessing={},
         weight_decay=weight_decay,
-        load=lambda: _no_network,
+        load=_no_network,
         length_for=_no_network,
         arrays_for=lambda name: PrecomputedArrays(Path(file.replace("{dataset}", name))).check(),
     )

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from imprint_bench.data.computing import Computing
 from imprint_bench.data.foundation_model import (
     FOUNDATION_MODELS,
     FoundationModel,
     Network,
     WeightDecay,
 )
-from imprint_bench.data.resizing import squared
+from imprint_bench.data.resizing import Squared
 from imprint_bench.params import AtLeast, PositiveInt
 
 ROWS = 32  # every pass has as many images, so that the arithmetic does not depend on the batch
@@ -66,7 +67,7 @@ def random_conv(
     )
 
 
-def _load(weights_seed: int, width: int, input_size: int) -> Network:
+def _load(weights_seed: int, width: int, input_size: int, _: Computing) -> Network:
     import torch
 
     rng = torch.Generator().manual_seed(weights_seed)
@@ -74,13 +75,12 @@ def _load(weights_seed: int, width: int, input_size: int) -> Network:
     for inputs, outputs in ((3, width), (width, 2 * width), (2 * width, 4 * width)):
         drawn = torch.randn(outputs, inputs, 3, 3, generator=rng)
         filters.append(drawn * (2 / (9 * inputs)) ** 0.5)
-    return partial(_embed, filters, input_size)
+    return Network(Squared(input_size), partial(_embed, filters))
 
 
-def _embed(filters: list[Any], input_size: int, images: np.ndarray) -> np.ndarray:
+def _embed(filters: list[Any], resized: np.ndarray) -> np.ndarray:
     import torch
 
-    resized = squared(images, input_size)
     with _one_thread(), torch.inference_mode():
         passes = [
             _forward(filters, resized[start : start + ROWS])
