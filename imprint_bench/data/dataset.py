@@ -69,7 +69,7 @@ class ImageDataset:
         at = f"{self.where}, images {start} to {stop} of {split}"
         if len(images) != stop - start:
             raise DataError(f"{at}: got {len(images)}; expected {stop - start}.")
-        first = images[:1] if isinstance(images, np.ndarray) else images
+        first: Sequence[Any] = images[:1] if isinstance(images, np.ndarray) else images
         for image in first:
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != self.shape[2]:
                 raise DataError(
