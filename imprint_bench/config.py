@@ -25,6 +25,7 @@ from imprint_bench.core.generator import GENERATORS
 from imprint_bench.core.normalization import PROXY_NORMALIZATIONS, ROW_NORMALIZATIONS
 from imprint_bench.data.dataset import DATASETS
 from imprint_bench.data.foundation_model import FOUNDATION_MODELS
+from imprint_bench.data.settings import EmbedSettings, read_settings
 from imprint_bench.data.tasks import MAPPINGS
 from imprint_bench.errors import ConfigError
 from imprint_bench.execution import Execution, Shard, read_execution, read_shard
@@ -35,7 +36,7 @@ from imprint_bench.registry import Registry
 # `weight_decay: [fm]` means the one that the foundation model was trained with.
 WEIGHT_DECAY, FROM_FM = "weight_decay", "fm"
 
-Stage = Literal["embed", "plan", "run", "report"]
+Stage = Literal["data", "embed", "plan", "run", "report"]
 Mode = Literal["missing", "retry_failed", "overwrite", "plan"]
 SEED = Annotated[int, AtLeast(0)]
 KEYS = (
@@ -72,9 +73,10 @@ class Norms:
 
 @dataclass(frozen=True)
 class Paths:
-    """Folders: `data` is read; `embeddings`, `rows`, `reports` are written."""
+    """Folders: `data`, `weights` are read; `embeddings`, `rows`, `reports` are written."""
 
     data: Path
+    weights: Path
     results: Path
     embeddings: Path
     rows: Path
@@ -101,8 +103,7 @@ class Config:
     stages: tuple[str, ...]
     mode: str
     n_jobs: int
-    force_embedding: bool
-    verify_embeddings: bool
+    embed: EmbedSettings
     alpha: float
     allow_incomplete: bool
     tables: Mapping[str, Mapping[str, Any]]
@@ -133,7 +134,6 @@ def read(raw: Mapping[str, Any]) -> Config:
     """
     check_keys(raw, KEYS, at="")
     load(_imports(raw))
-    embed = section(raw, "embed", {"force": bool, "verify": bool})
     report = section(raw, "report", {"alpha": float, "allow_incomplete": bool})
     if not 0 < report["alpha"] < 1:
         raise ConfigError(f"report.alpha: expected a number in (0, 1), got {report['alpha']}.")
@@ -160,8 +160,7 @@ def read(raw: Mapping[str, Any]) -> Config:
         stages=("plan",) if mode == "plan" else values_of(raw, "stages", Stage),
         mode=mode,
         n_jobs=n_jobs,
-        force_embedding=embed["force"],
-        verify_embeddings=embed["verify"],
+        embed=read_settings(raw),
         alpha=float(report["alpha"]),
         allow_incomplete=report["allow_incomplete"],
         tables=named(raw, "table"),
@@ -265,6 +264,6 @@ def _with_number(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _paths(raw: Mapping[str, Any]) -> Paths:
-    names = ("data", "results", "embeddings", "rows", "reports")
+    names = ("data", "weights", "results", "embeddings", "rows", "reports")
     folders = section(raw, "paths", dict.fromkeys(names, str))
     return Paths(**{name: Path(value).expanduser().absolute() for name, value in folders.items()})

@@ -121,10 +121,7 @@ def compute(studies: Sequence[Study]) -> list[Done]:
         If something cannot be read or written, or the executor cannot be had.
     """
     config = studies[0].config
-    plan = joined([study.plan for study in studies])
-    if config.shard is not None:
-        plan = share(plan, config.shard)
-        studies = [_within(study, plan) for study in studies]
+    plan, studies = _as_one(studies)
     store = store_of(config)
     if "plan" in config.stages:
         for study in studies:
@@ -182,11 +179,20 @@ def _run_alike(one: Config, other: Config) -> bool:
     """Tell whether nothing but their plans sets the runs of two configurations apart."""
 
     def how(config: Config) -> tuple[Any, ...]:
-        paths, embed = config.paths, (config.force_embedding, config.verify_embeddings)
+        paths = config.paths
         where = (paths.embeddings, paths.rows, config.executor, config.n_jobs, config.shard)
-        return (*where, *embed, config.stages, config.mode, config.raw.get("imports"))
+        return (*where, config.embed, config.stages, config.mode, config.raw.get("imports"))
 
     return how(one) == how(other)
+
+
+def _as_one(studies: Sequence[Study]) -> tuple[Plan, Sequence[Study]]:
+    """Return the plan of all studies, and each with its part of that; of the shard, if it is one."""
+    plan, shard = joined([study.plan for study in studies]), studies[0].config.shard
+    if shard is None:
+        return plan, studies
+    plan = share(plan, shard)
+    return plan, [_within(study, plan) for study in studies]
 
 
 def _within(study: Study, plan: Plan) -> Study:
@@ -201,7 +207,9 @@ def _embed_and_run(studies: Sequence[Study], plan: Plan, store: Store) -> list[D
     started = time.monotonic()
     embeddings: dict[Pair, Embeddings] = {}
     for study in studies:
-        embeddings |= embed(study.config, study.descriptions)
+        embeddings |= embed(study.config)
+    if config.embed.on_error == "skip":  # images were left out that the plan had counted
+        plan, studies = _as_one([prepare(study.config, study.launch) for study in studies])
     seconds = {"embed": time.monotonic() - started}
     if "run" not in config.stages:
         return [Done(study, Outcome(), seconds) for study in studies]

@@ -1,95 +1,100 @@
-"""An .npy file that is filled in pieces, in any order, and refuses what is not finite."""
+"""An .npy file that is filled in pieces, in any order and from any process."""
 
-import os
+import zlib
 from pathlib import Path
-from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 
 from imprint_bench.durable import explained
-from imprint_bench.errors import DataError
+
+HALF_MAX = 65504  # the largest float16
 
 
-class ArrayFile:
-    """A float32 array on disk, written piece by piece.
+class NotFinite(NamedTuple):
+    """Rows that hold what is no number: how many, the first of them, and what it is.
 
-    Written with plain writes, not through a memory map: on a full disk a write
-    raises, where a memory map would kill the process.
+    `rows` is 0, and `first` -1, where there are none.
+    """
+
+    rows: int
+    first: int
+    kinds: tuple[str, ...]
+
+
+def allocate(path: Path, shape: tuple[int, int], dtype: str) -> None:
+    """Make an array file of the given shape and dtype; what it holds is not yet defined."""
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype).newbyteorder("<"))
+    with explained(path), path.open("wb") as file:
+        header = {"descr": descr, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + shape[0] * shape[1] * np.dtype(dtype).itemsize)
+
+
+def fill(path: Path, start: int, piece: np.ndarray) -> int:
+    """Write rows `start` on of an array file, and return the checksum of what was written.
+
+    Plain writes, not a memory map: on a full disk a write raises, where a memory map would
+    kill the process.
 
     Parameters
     ----------
     path : Path
-        Must not exist.
-    rows, length : int
-        Shape of the array.
+        From `allocate`.
+    start : int
+    piece : ndarray of shape (b, length)
+        Of the file's dtype.
+
+    Returns
+    -------
+    checksum : int
+        CRC-32 of the bytes, as `checksum` gives it.
     """
+    content = np.ascontiguousarray(piece)
+    with explained(path), path.open("r+b") as file:
+        _seek(file, path, start, content.shape[1], content.dtype)
+        file.write(content.data)
+    return zlib.crc32(content.data)
 
-    def __init__(self, path: Path, rows: int, length: int) -> None:
-        self.path, self.rows, self.length = path, rows, length
-        self.filled = 0
-        self._bad_rows = 0
-        self._first_bad: int | None = None
-        self._bad_kinds: set[str] = set()
-        header = {"descr": "<f4", "fortran_order": False, "shape": (rows, length)}
-        with explained(path):
-            self._file = path.open("xb")
-            np.lib.format.write_array_header_1_0(self._file, header)
-            self._offset = self._file.tell()
-            self._file.truncate(self._offset + rows * length * 4)
 
-    def __enter__(self) -> "ArrayFile":
-        """Return itself; the file is closed when the block ends."""
-        return self
+def checksum(path: Path, start: int, stop: int) -> int:
+    """Return the CRC-32 of rows `start` to `stop` (excluded) of an array file."""
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return zlib.crc32(np.ascontiguousarray(array[start:stop]).data)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        self._file.close()
 
-    def fill(self, start: int, piece: np.ndarray) -> None:
-        """Write the rows from `start` on: float32 of shape (b, length)."""
-        self._inspect(start, piece)
-        with explained(self.path):
-            self._file.seek(self._offset + start * self.length * 4)
-            self._file.write(np.ascontiguousarray(piece, dtype="<f4").data)
-        self.filled += len(piece)
+def not_finite(embeddings: np.ndarray, stored: np.ndarray, *, start: int) -> NotFinite:
+    """Return which rows of a piece hold no numbers once they are stored.
 
-    def finish(self, *, at: str, remedy: str) -> None:
-        """Flush to the disk.
+    Parameters
+    ----------
+    embeddings : ndarray of shape (b, length)
+        As computed.
+    stored : ndarray of shape (b, length)
+        In the dtype of the file.
+    start : int
+        Row of the array with which the piece starts.
+    """
+    bad = np.flatnonzero(~np.isfinite(stored).all(axis=1))
+    if not len(bad):
+        return NotFinite(0, -1, ())
+    named = {
+        "NaN": np.isnan(embeddings).any(),
+        "infinite values": np.isinf(embeddings).any(),
+        f"values above {HALF_MAX}, which float16 cannot hold": np.isfinite(embeddings)
+        .all(axis=1)[bad]
+        .any(),
+    }
+    return NotFinite(len(bad), start + int(bad[0]), tuple(n for n, there in named.items() if there))
 
-        Raises
-        ------
-        DataError
-            If rows contain NaN or infinite values; the message counts them.
-        RuntimeError
-            If pieces are missing or came twice.
-        """
-        if self._first_bad is not None:
-            kinds = " and ".join(sorted(self._bad_kinds))
-            raise DataError(
-                f"{at}: {self._bad_rows} of {self.rows} rows contain {kinds} "
-                f"(first: row {self._first_bad}); {remedy}."
-            )
-        if self.filled != self.rows:
-            raise RuntimeError(f"{at}: {self.filled} of {self.rows} rows were written")
-        with explained(self.path):
-            self._file.flush()
-            os.fsync(self._file.fileno())
 
-    def _inspect(self, start: int, piece: np.ndarray) -> None:
-        if piece.ndim != 2 or piece.shape[1] != self.length or start + len(piece) > self.rows:
-            raise RuntimeError(
-                f"{self.path.name}: rows {start} on are of shape {piece.shape}; "
-                f"expected (at most {self.rows - start}, {self.length})"
-            )
-        bad = np.flatnonzero(~np.isfinite(piece).all(axis=1))
-        if len(bad):
-            self._bad_rows += len(bad)
-            first = start + int(bad[0])
-            self._first_bad = first if self._first_bad is None else min(first, self._first_bad)
-            self._bad_kinds |= {"NaN"} if np.isnan(piece).any() else set()
-            self._bad_kinds |= {"infinite values"} if np.isinf(piece).any() else set()
+def _seek(file, path: Path, start: int, length: int, dtype: np.dtype) -> None:  # type: ignore[no-untyped-def]
+    version = np.lib.format.read_magic(file)
+    assert version == (1, 0), path
+    (rows, columns), _, kind = np.lib.format.read_array_header_1_0(file)
+    if columns != length or kind != dtype or start >= rows:
+        raise RuntimeError(
+            f"{path.name}: rows {start} on are {dtype} of length {length}; "
+            f"expected {kind} of length {columns}, at most {rows} rows"
+        )
+    file.seek(file.tell() + start * length * dtype.itemsize)

@@ -39,13 +39,16 @@ class ImageDataset:
         ``() -> (h, w, c)`` of the first training image; c = 1 (grey) or 3 (red, green, blue).
     read_fingerprint : callable
         ``() -> str``, SHA-256 (hexadecimal) of the content, not of where it lies.
+    class_names : callable or None
+        ``() -> names`` of classes 0, 1, 2, ...; empty or None where they have none.
     """
 
     where: str
     read_labels: Callable[[str], np.ndarray]
-    read_images: Callable[[str, int, int], np.ndarray]
+    read_images: Callable[[str, int, int], Images]
     read_shape: Callable[[], Shape]
     read_fingerprint: Callable[[], str]
+    class_names: Callable[[], Sequence[str]] | None = None
 
     def labels(self, split: str) -> np.ndarray:
         """Return the labels of `split`: int64 of shape (n,), n >= 1, none negative."""
@@ -69,12 +72,13 @@ class ImageDataset:
         at = f"{self.where}, images {start} to {stop} of {split}"
         if len(images) != stop - start:
             raise DataError(f"{at}: got {len(images)}; expected {stop - start}.")
-        first: Sequence[Any] = images[:1] if isinstance(images, np.ndarray) else images
-        for image in first:
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != self.shape[2]:
+        channels = self.shape[2]
+        of_each_kind: list[Any] = list(images[:1] if isinstance(images, np.ndarray) else images)
+        for image in of_each_kind:
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels:
                 raise DataError(
                     f"{at}: got {image.dtype} of shape {image.shape}; expected uint8 of shape "
-                    f"(height, width, {self.shape[2]})."
+                    f"(height, width, {channels})."
                 )
         if isinstance(images, np.ndarray) or len({image.shape for image in images}) > 1:
             return images

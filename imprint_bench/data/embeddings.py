@@ -1,38 +1,27 @@
-"""Embeddings on disk: described before, found or created once, opened as memory maps.
+"""Embeddings on disk: described before they exist, found, opened as memory maps.
 
 ``<root>/<dataset>/<fm>-<fingerprint>/`` holds ``{train,test}_embeddings.npy``,
-``{train,test}_labels.npy`` and ``manifest.json``. It appears in one step, whole.
+``{train,test}_labels.npy`` and ``manifest.json``. It appears in one step, whole;
+`imprint_bench.data.embedding` makes it.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from imprint_bench.data.chunks import Each, chunks_of, embed_chunk
 from imprint_bench.data.dataset import SPLITS
 from imprint_bench.data.description import Description
-from imprint_bench.data.entry import (
-    entry_folder,
-    others,
-    publish,
-    set_aside,
-    unfinished,
-)
-from imprint_bench.data.manifest import damage, new_manifest, read_manifest
+from imprint_bench.data.entry import entry_folder, others, set_aside
+from imprint_bench.data.journal import array_name
+from imprint_bench.data.manifest import damage, read_manifest
 from imprint_bench.data.material import Material, build_material
-from imprint_bench.data.writing import (
-    Progress,
-    array_facts,
-    check_space,
-    write_arrays,
-)
-from imprint_bench.durable import remove_unfinished
+from imprint_bench.data.settings import EmbedSettings
 from imprint_bench.errors import CacheError
 from imprint_bench.params import Source
+
+DEFAULT = EmbedSettings()
 
 
 @dataclass(frozen=True)
@@ -51,6 +40,10 @@ class Embeddings:
         Values per embedding, l.
     class_counts : Mapping[str, Mapping[int, int]]
         Rows per class, per split.
+    rows : Mapping[str, int]
+        Rows per split, with those of images that could not be read.
+    dtype : str
+        In which they are stored.
     """
 
     fm: str
@@ -59,24 +52,37 @@ class Embeddings:
     fingerprint: str
     length: int
     class_counts: Mapping[str, Mapping[int, int]]
+    rows: Mapping[str, int]
+    dtype: str = "float32"
 
     def X(self, split: str) -> np.ndarray:  # noqa: N802 - the field's name for the matrix
-        """Open the embeddings of `split`: read-only float32 of shape (n, length)."""
-        return self._open(f"{split}_embeddings.npy", np.float32, (self.n(split), self.length))
+        """Return the embeddings of `split`: read-only float32 of shape (n, length).
+
+        A memory map, unless they are stored in another dtype.
+        """
+        stored = self._open(array_name(split), self.dtype, (self.n(split), self.length))
+        if stored.dtype == np.float32:
+            return stored
+        X = stored.astype(np.float32)
+        X.flags.writeable = False
+        return X
 
     def y(self, split: str) -> np.ndarray:
-        """Open the labels of `split`: read-only int64 of shape (n,)."""
-        return self._open(f"{split}_labels.npy", np.int64, (self.n(split),))
+        """Open the labels of `split`: read-only int64 of shape (n,).
+
+        -1 where the image could not be read.
+        """
+        return self._open(f"{split}_labels.npy", "int64", (self.n(split),))
 
     def n(self, split: str) -> int:
         """Return the number of rows of `split`."""
-        return sum(self.class_counts[split].values())
+        return self.rows[split]
 
     def counts(self, split: str) -> dict[int, int]:
         """Return the number of rows per class of `split`."""
         return dict(self.class_counts[split])
 
-    def _open(self, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+    def _open(self, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         path = self.folder / name
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -92,7 +98,9 @@ class Embeddings:
         return array
 
 
-def describe(root: Path, fm: Source, dataset: Source) -> Description:
+def describe(
+    root: Path, fm: Source, dataset: Source, settings: EmbedSettings = DEFAULT
+) -> Description:
     """Return what the entry is or would be, without embedding anything.
 
     Labels come from the cache when the entry is there and whole, else from the
@@ -103,11 +111,11 @@ def describe(root: Path, fm: Source, dataset: Source) -> Description:
     ConfigError, DataError
         If the foundation model or the dataset cannot be built or read.
     """
-    material = build_material(fm, dataset)
+    material = build_material(fm, dataset, settings)
     folder = entry_folder(root, fm.name, dataset.name, material.fingerprint)
     cached = folder.is_dir() and damage(folder, material.fingerprint) is None
     if cached:
-        entry = _opened(folder)
+        entry = opened(folder)
         labels, length = {split: np.array(entry.y(split)) for split in SPLITS}, entry.length
     else:
         labels, length = {split: material.labels(split) for split in SPLITS}, material.length
@@ -122,7 +130,9 @@ def describe(root: Path, fm: Source, dataset: Source) -> Description:
     )
 
 
-def find(root: Path, fm: Source, dataset: Source, *, verify: bool = False) -> Embeddings | None:
+def find(
+    root: Path, fm: Source, dataset: Source, settings: EmbedSettings = DEFAULT
+) -> Embeddings | None:
     """Return the entry if it is in the cache.
 
     A damaged entry is moved to ``<root>/quarantine`` with a warning, and counts as absent.
@@ -133,91 +143,37 @@ def find(root: Path, fm: Source, dataset: Source, *, verify: bool = False) -> Em
         The cache.
     fm, dataset : Source
         What is wanted.
-    verify : bool
-        Compare checksums, not only sizes.
+    settings : EmbedSettings
+        `verify` compares checksums, not only sizes.
 
     Raises
     ------
     CacheError
         If the cache has embeddings under these names, but only with other weights, other
-        preprocessing or other data.
+        preprocessing or other data; or if it lacks images that could not be read, and the
+        settings do not allow that.
     """
-    material = build_material(fm, dataset)
+    material = build_material(fm, dataset, settings)
     folder = entry_folder(root, fm.name, dataset.name, material.fingerprint)
     if folder.is_dir():
-        reason = damage(folder, material.fingerprint, verify=verify)
+        reason = damage(folder, material.fingerprint, verify=settings.verify)
         if reason is None:
-            return _opened(folder)
+            _refuse_gaps(folder, skip=settings.on_error == "skip")
+            return opened(folder)
         set_aside(root, folder, reason)
         return None
     _refuse_others(folder, fm.name, material)
     return None
 
 
-def create(
-    root: Path,
-    fm: Source,
-    dataset: Source,
-    *,
-    force: bool = False,
-    each: Each = map,
-    progress: Progress = lambda rows: None,
-) -> Embeddings:
-    """Return the entry, after embedding the dataset if it is not in the cache.
-
-    Parameters
-    ----------
-    root : Path
-        The cache; made if missing.
-    fm, dataset : Source
-        What to embed with what.
-    force : bool
-        Embed even if the entry is there, or if there is one of the same names with other
-        weights, preprocessing or data (which is kept).
-    each : callable
-        ``each(function, chunks)`` yields ``function(chunk)`` for every chunk, in any
-        order, from any process.
-    progress : callable
-        Called with the number of rows just embedded.
+def opened(folder: Path) -> Embeddings:
+    """Return the entry in a folder that is whole.
 
     Raises
     ------
     CacheError
-        As `find`, unless `force`.
-    DataError
-        If embeddings are not finite, or an image cannot be read.
-    StoreError
-        If the disk is too full or the cache cannot be written.
+        If its manifest is not there.
     """
-    if not force and (found := find(root, fm, dataset)) is not None:
-        return found
-    began = time.monotonic()
-    material = build_material(fm, dataset)
-    labels = {split: material.labels(split) for split in SPLITS}
-    rows = {split: len(y) for split, y in labels.items()}
-    final = entry_folder(root, fm.name, dataset.name, material.fingerprint)
-    remove_unfinished(final.parent)
-    check_space(final.parent, rows, material.length)
-    with unfinished(final) as folder:
-        write_arrays(
-            folder,
-            material.embedded(
-                chunks_of(fm, dataset, (material.fm.fingerprint, material.data_fingerprint), rows),
-                partial(each, embed_chunk),
-            ),
-            labels,
-            length=material.length,
-            at=f"embeddings {dataset.name}/{fm.name}",
-            remedy=material.remedy,
-            progress=progress,
-        )
-        manifest = new_manifest(fm.name, dataset.name, material, labels)
-        manifest |= {"files": array_facts(folder), "seconds": round(time.monotonic() - began, 3)}
-        publish(folder, final, manifest, replace=force)
-    return _opened(final)
-
-
-def _opened(folder: Path) -> Embeddings:
     manifest = read_manifest(folder)
     if manifest is None:
         raise CacheError(
@@ -233,6 +189,8 @@ def _opened(folder: Path) -> Embeddings:
             split: {int(c): n for c, n in counts.items()}
             for split, counts in manifest["class_counts"].items()
         },
+        rows=manifest["rows"],
+        dtype=manifest["dtype"],
     )
 
 
@@ -245,4 +203,16 @@ def _refuse_others(folder: Path, fm: str, material: Material) -> None:
             f"embeddings {folder.parent.name}/{fm}: cached with other {' and '.join(changed)} "
             f"({other.name}); set embed.force=true to embed again into a folder of its own, "
             "or give the foundation model another name."
+        )
+
+
+def _refuse_gaps(folder: Path, *, skip: bool) -> None:
+    """Raise CacheError if the entry was made without some images, which now may not be skipped."""
+    skipped = (read_manifest(folder) or {}).get("skipped", {})
+    reasons = [some[row] for some in skipped.values() for row in sorted(some, key=int)]
+    if reasons and not skip:
+        raise CacheError(
+            f"embeddings {folder.parent.name}/{folder.name}: made without {len(reasons)} images "
+            f"that could not be read (first: {reasons[0].rstrip('.')}); set embed.on_error=skip to "
+            "use them as they are, or mend the images."
         )

@@ -20,7 +20,10 @@ PACKAGES = (
     "imprint-bench",
     "numpy",
     "torch",
+    "torchvision",
+    "timm",
     "pillow",
+    "simplejpeg",
     "ai-edge-litert",
     "scikit-learn",
     "pyarrow",
@@ -28,10 +31,25 @@ PACKAGES = (
 
 
 def new_manifest(
-    fm: str, dataset: str, material: Material, labels: Mapping[str, np.ndarray]
+    fm: str,
+    dataset: str,
+    material: Material,
+    labels: Mapping[str, np.ndarray],
+    skipped: Mapping[str, Mapping[int, str]],
 ) -> dict[str, Any]:
-    """Return the manifest of a new entry, but for its files and the seconds it took."""
-    counts = {split: class_counts(y) for split, y in labels.items()}
+    """Return the manifest of a new entry, but for its files and the seconds it took.
+
+    Parameters
+    ----------
+    fm, dataset : str
+        The user's names.
+    material : Material
+    labels : Mapping[str, ndarray]
+        int64 of shape (n,) per split; -1 where the image was skipped.
+    skipped : Mapping from split to {row: reason}
+        Images that could not be read.
+    """
+    counts = {split: class_counts(y[y >= 0]) for split, y in labels.items()}
     return {
         "format": FORMAT,
         "fm": fm,
@@ -39,7 +57,9 @@ def new_manifest(
         "fingerprint": material.fingerprint,
         **material.identity,
         "length": material.length,
-        "dtype": "float32",
+        "dtype": material.dtype,
+        "rows": {split: len(y) for split, y in labels.items()},
+        "skipped": {split: {str(r): why for r, why in s.items()} for split, s in skipped.items()},
         "classes": sorted({int(c) for of_split in counts.values() for c in of_split}),
         "class_counts": counts,
         "versions": versions(),
@@ -60,7 +80,10 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     if not isinstance(manifest, dict):
         return None
     checksum = manifest.pop("checksum", None)
-    return manifest if checksum == digest(**manifest) else None
+    if checksum != digest(**manifest):
+        return None
+    counts = manifest.get("class_counts", {})  # of which entries were made that say no `rows`
+    return {"rows": {split: sum(c.values()) for split, c in counts.items()}} | manifest
 
 
 def damage(folder: Path, fingerprint: str, *, verify: bool = False) -> str | None:

@@ -1,17 +1,16 @@
 """What an entry of the cache is made of: a foundation model, and data."""
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.chunks import Chunk, Embedded
+from imprint_bench.data.computing import Autocast, Computing
 from imprint_bench.data.dataset import ImageDataset, build_dataset, digest
 from imprint_bench.data.foundation_model import FoundationModel, build_foundation_model
 from imprint_bench.data.precomputed_arrays import PrecomputedArrays
+from imprint_bench.data.settings import EmbedSettings
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import Source
 
@@ -28,10 +27,16 @@ class Material:
         Built, its network not yet loaded.
     data : ImageDataset or PrecomputedArrays
         Where labels come from, and what is embedded or copied.
+    autocast : Autocast
+        Arithmetic of torch networks.
+    dtype : str
+        "float32" or "float16", in which embeddings are stored.
     """
 
     fm: FoundationModel
     data: ImageDataset | PrecomputedArrays
+    autocast: Autocast
+    dtype: str
 
     @cached_property
     def data_fingerprint(self) -> str:
@@ -41,7 +46,9 @@ class Material:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hexadecimal) of all that settles the embeddings."""
-        return digest(fm=self.fm.fingerprint, data=self.data_fingerprint)
+        fm = self.fm.fingerprint_for(Computing(autocast=self.autocast))
+        stored = {} if self.dtype == "float32" else {"dtype": self.dtype}
+        return digest(fm=fm, data=self.data_fingerprint, **stored)
 
     @cached_property
     def length(self) -> int:
@@ -53,14 +60,17 @@ class Material:
     @property
     def identity(self) -> dict[str, Any]:
         """The parts of the fingerprint in words, for the manifest."""
+        lowered = self.fm.on_torch and self.autocast != "none"
         return {
             "weights": self.fm.weights,
             "preprocessing": {
                 "kind": self.fm.kind,
                 "version": self.fm.version,
                 **self.fm.preprocessing,
-            },
+            }
+            | ({"autocast": self.autocast} if lowered else {}),
             "data": self.data_fingerprint,
+            "dtype": self.dtype,
         }
 
     @property
@@ -74,20 +84,8 @@ class Material:
         """Return the labels of `split`: int64 of shape (n,)."""
         return self.data.labels(split)
 
-    def embedded(
-        self, chunks: list[Chunk], each: Callable[[list[Chunk]], Iterable[Embedded]]
-    ) -> Iterator[Embedded]:
-        """Yield every chunk with its embeddings: from `each`, or straight from the arrays."""
-        if not isinstance(self.data, PrecomputedArrays):
-            yield from each(chunks)
-            return
-        for split, group in groupby(chunks, key=lambda chunk: chunk.split):
-            X = self.data.embeddings(split)
-            for chunk in group:
-                yield chunk, X[chunk.start : chunk.stop]
 
-
-def build_material(fm: Source, dataset: Source) -> Material:
+def build_material(fm: Source, dataset: Source, settings: EmbedSettings) -> Material:
     """Return what the embeddings of `dataset` by `fm` are made of; reads nothing big.
 
     Raises
@@ -114,7 +112,7 @@ def build_material(fm: Source, dataset: Source) -> Material:
         )
     else:
         data = build_dataset(dataset)
-    return Material(model, data)
+    return Material(model, data, settings.autocast, settings.dtype)
 
 
 def _explained_arrays(model: FoundationModel, fm: Source, dataset: Source) -> PrecomputedArrays:

@@ -12,11 +12,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from imprint_bench.config import Config
-from imprint_bench.data.embeddings import Description, Embeddings, create, describe, find
+from imprint_bench.data.description import Description
+from imprint_bench.data.embedding import Speed, create_all
+from imprint_bench.data.embeddings import Embeddings, describe, find
 from imprint_bench.durable import remove_unfinished
 from imprint_bench.params import Source
 from imprint_bench.sweep.compaction import compact
-from imprint_bench.sweep.executor import executor_of, strict
+from imprint_bench.sweep.executor import executor_of, strict, workers
 from imprint_bench.sweep.marks import described_marks
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.splitting import Verdict, verdicts
@@ -74,36 +76,56 @@ def described(config: Config) -> list[Description]:
     DataError
         If a dataset or a network's file is missing.
     """
-    return [describe(config.paths.embeddings, fm, dataset) for fm, dataset in pairs(config)]
+    root, settings = config.paths.embeddings, config.embed
+    return [describe(root, fm, dataset, settings) for fm, dataset in pairs(config)]
 
 
-def embed(config: Config, descriptions: Sequence[Description]) -> dict[Pair, Embeddings]:
+def embed(config: Config) -> dict[Pair, Embeddings]:
     """Return the embeddings of every pair, from the cache or computed now."""
-    root = config.paths.embeddings
+    root, settings = config.paths.embeddings, config.embed
     remove_unfinished(root)
-    made = {}
-    if not config.force_embedding:  # all before the first is computed: one may be refused
-        for fm, dataset in pairs(config):
-            made[fm.name, dataset.name] = find(root, fm, dataset, verify=config.verify_embeddings)
-    for (fm, dataset), description in zip(pairs(config), descriptions, strict=True):
-        if made.get((fm.name, dataset.name)) is None:
-            made[fm.name, dataset.name] = _embedded(config, fm, dataset, description)
-    return {pair: entry for pair, entry in made.items() if entry is not None}
-
-
-def _embedded(config: Config, fm: Source, dataset: Source, description: Description) -> Embeddings:
-    root, force = config.paths.embeddings, config.force_embedding
-    started, images = time.monotonic(), description.n("train") + description.n("test")
-    with _bar(total=images, unit="image", desc=f"embed {dataset.name}/{fm.name}") as bar:
-        made = create(
-            root, fm, dataset, force=force, each=strict(config.n_jobs), progress=bar.update
-        )
-    seconds = time.monotonic() - started
-    log.info(
-        "embedded %s with %s: %d images in %.1f s (%.0f per second).",
-        dataset.name, fm.name, images, seconds, images / seconds,
-    )  # fmt: skip
+    made: dict[Pair, Embeddings] = {}
+    for fm, dataset in pairs(config):  # all before the first is computed: one may be refused
+        found = None if settings.force else find(root, fm, dataset, settings)
+        if found is not None:
+            made[fm.name, dataset.name] = found
+    for dataset in config.datasets:
+        lacking = [fm for fm in config.fms if (fm.name, dataset.name) not in made]
+        if lacking:
+            made |= _embedded(config, lacking, dataset)
     return made
+
+
+def _embedded(config: Config, fms: Sequence[Source], dataset: Source) -> dict[Pair, Embeddings]:
+    """Embed a dataset with some foundation models, and log how fast each was."""
+    started = time.monotonic()
+    with _bar(unit="embedding", desc=f"embed {dataset.name}") as bar:
+        made, speeds = create_all(
+            config.paths.embeddings,
+            fms,
+            dataset,
+            config.embed,
+            each=strict(config.n_jobs),
+            progress=bar.update,
+        )
+    seconds, n_workers = time.monotonic() - started, workers(config.n_jobs)
+    if speeds:
+        images = max(entry.n("train") + entry.n("test") for entry in made.values())
+        log.info("embedded %s: %d images in %.1f s.", dataset.name, images, seconds)
+    for name, speed in speeds.items():
+        log.info("  %s: %s", name, _pace(speed, n_workers))
+    return {(name, dataset.name): entry for name, entry in made.items()}
+
+
+def _pace(speed: Speed, n_workers: int) -> str:
+    """Say how many images per second a foundation model embedded, and where the time went."""
+    spent = speed.forward + speed.other
+    if not speed.forward:
+        return f"{speed.images} rows taken over."
+    return (
+        f"{speed.images / spent * (1 if speed.alone else n_workers):,.0f} images per second; everything but the network "
+        f"took {speed.other / speed.forward:.1%} of its time."
+    )
 
 
 def pending(config: Config, plan: Plan, store: Store) -> np.ndarray:

@@ -4,8 +4,6 @@ import os
 import pickle
 import re
 import shutil
-import subprocess
-import sys
 import time
 
 import joblib
@@ -13,17 +11,20 @@ import numpy as np
 import pytest
 from layouts import ROWS, pictures
 
-from imprint_bench.data import chunks
-from imprint_bench.data.chunks import Chunk, embed_chunk
+from imprint_bench.data.batches import Batch, Target, embed_batch
+from imprint_bench.data.computing import Computing
 from imprint_bench.data.dataset import SPLITS
-from imprint_bench.data.embeddings import create, describe, find
+from imprint_bench.data.embedding import create
+from imprint_bench.data.embeddings import describe, find
 from imprint_bench.data.entry import unfinished
-from imprint_bench.durable import UNFINISHED
+from imprint_bench.data.settings import EmbedSettings
 from imprint_bench.errors import CacheError, ConfigError, DataError, StoreError
 from imprint_bench.params import Source
 
 PIXELS = Source("raw", "pixels", {})
 CONV = Source("conv", "random_conv", {"width": 4, "input_size": 8})
+VERIFIED = EmbedSettings(verify=True)
+SMALL = EmbedSettings(batch_size=8)
 
 
 @pytest.fixture
@@ -34,11 +35,6 @@ def root(tmp_path):
 @pytest.fixture
 def tiny(idx_folder):
     return Source("tiny", "idx", {"folder": str(idx_folder)})
-
-
-@pytest.fixture(autouse=True)
-def _small_chunks(monkeypatch):
-    monkeypatch.setattr(chunks, "ROWS", 8)
 
 
 def raises_sentence(kind, message):
@@ -77,7 +73,7 @@ def test_an_entry_holds_the_embeddings_and_the_labels(root, tiny):
 def test_an_entry_is_found_by_the_next_run_and_not_made_again(root, tiny):
     assert find(root, PIXELS, tiny) is None
     entry = create(root, PIXELS, tiny)
-    assert find(root, PIXELS, tiny, verify=True) == entry
+    assert find(root, PIXELS, tiny, VERIFIED) == entry
     assert create(root, PIXELS, tiny, each=never) == entry
     assert entry.folder == root / "tiny" / f"raw-{entry.fingerprint[:8]}"
 
@@ -106,13 +102,12 @@ def test_the_manifest_says_what_is_there_and_how_it_was_made(root, tiny):
     assert sorted(p.name for p in entry.folder.parent.iterdir()) == [entry.folder.name]
 
 
-def test_order_and_size_of_the_chunks_do_not_change_a_bit(root, tiny, monkeypatch):
+def test_order_and_size_of_the_batches_do_not_change_a_bit(root, tiny):
     def backwards(function, items):
         return map(function, list(items)[::-1])
 
-    first = create(root / "a", CONV, tiny, each=backwards)
-    monkeypatch.setattr(chunks, "ROWS", 11)
-    second = create(root / "b", CONV, tiny)
+    first = create(root / "a", CONV, tiny, SMALL, each=backwards)
+    second = create(root / "b", CONV, tiny, EmbedSettings(batch_size=11))
     for name in ("train_embeddings.npy", "test_embeddings.npy"):
         assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes()
 
@@ -122,7 +117,8 @@ def test_other_processes_give_the_same_entry(root, tiny):
         workers = joblib.Parallel(n_jobs=2, return_as="generator_unordered")
         return workers(joblib.delayed(function)(item) for item in items)
 
-    first, second = create(root / "a", CONV, tiny), create(root / "b", CONV, tiny, each=parallel)
+    first = create(root / "a", CONV, tiny, SMALL)
+    second = create(root / "b", CONV, tiny, SMALL, each=parallel)
     assert (first.folder / "train_embeddings.npy").read_bytes() == (
         second.folder / "train_embeddings.npy"
     ).read_bytes()
@@ -130,7 +126,7 @@ def test_other_processes_give_the_same_entry(root, tiny):
 
 def test_progress_counts_the_rows(root, tiny):
     seen = []
-    create(root, PIXELS, tiny, progress=seen.append)
+    create(root, PIXELS, tiny, SMALL, progress=seen.append)
     assert sum(seen) == sum(ROWS.values())
     assert max(seen) == 8
 
@@ -228,7 +224,7 @@ def test_other_weights_or_preprocessing_under_one_name_are_refused(root, tiny, p
         "model another name.",
     ):
         create(root, changed, tiny)
-    new = create(root, changed, tiny, force=True)
+    new = create(root, changed, tiny, EmbedSettings(force=True))
     assert find(root, changed, tiny) == new
     assert find(root, CONV, tiny) == old
     assert find(root, Source("conv-2", "random_conv", changed.params), tiny) is None
@@ -258,7 +254,7 @@ def test_a_damaged_entry_is_set_aside_named_and_made_again(
     whole = (entry.folder / "train_embeddings.npy").read_bytes()
     spoil(entry.folder)
     with caplog.at_level(logging.WARNING):
-        assert find(root, PIXELS, tiny, verify=verify) is None
+        assert find(root, PIXELS, tiny, EmbedSettings(verify=verify)) is None
     assert f"embeddings tiny/{entry.folder.name}: " in caplog.text
     assert reason in caplog.text
     assert len(list((root / "quarantine").iterdir())) == 1
@@ -269,39 +265,9 @@ def test_a_damaged_entry_is_set_aside_named_and_made_again(
 def test_force_embeds_again_into_the_same_folder(root, tiny):
     entry = create(root, PIXELS, tiny)
     flip(entry.folder / "train_embeddings.npy")
-    assert create(root, PIXELS, tiny, force=True) == entry
-    assert find(root, PIXELS, tiny, verify=True) == entry
+    assert create(root, PIXELS, tiny, EmbedSettings(force=True)) == entry
+    assert find(root, PIXELS, tiny, VERIFIED) == entry
     assert [p.name for p in entry.folder.parent.iterdir()] == [entry.folder.name]
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from imprint_bench.data import chunks
-from imprint_bench.data.embeddings import create
-from imprint_bench.params import Source
-chunks.ROWS = 8
-
-def killed(function, items):
-    for i, item in enumerate(items):
-        if i == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield function(item)
-
-root, folder = sys.argv[1:]
-tiny = Source("tiny", "idx", {"folder": folder})
-create(Path(root), Source("raw", "pixels", {}), tiny, each=killed)
-"""
-
-
-def test_a_killed_run_leaves_nothing_that_passes_for_an_entry(root, tiny, idx_folder):
-    done = subprocess.run([sys.executable, "-c", KILLED, str(root), str(idx_folder)])
-    assert done.returncode == -9
-    (left,) = (root / "tiny").iterdir()
-    assert UNFINISHED.fullmatch(left.name)
-    assert find(root, PIXELS, tiny) is None
-    entry = create(root, PIXELS, tiny)
-    assert [p.name for p in (root / "tiny").iterdir()] == [entry.folder.name]
 
 
 def test_unfinished_folders_of_others_stay_until_they_are_a_day_old(root, tiny):
@@ -314,7 +280,7 @@ def test_unfinished_folders_of_others_stay_until_they_are_a_day_old(root, tiny):
         assert theirs.is_dir()
         old = time.time() - 90_000
         os.utime(theirs, (old, old))
-        create(root, PIXELS, tiny, force=True)
+        create(root, PIXELS, tiny, EmbedSettings(force=True))
         assert ours.is_dir()
         assert not theirs.exists()
         ours.rmdir()
@@ -328,23 +294,13 @@ def test_of_two_runs_that_make_one_entry_the_second_takes_the_first_ones(root, t
         return map(function, items)
 
     assert create(root, PIXELS, tiny, each=overtaken) == made[0]
-    assert find(root, PIXELS, tiny, verify=True) == made[0]
+    assert find(root, PIXELS, tiny, VERIFIED) == made[0]
     assert len(list((root / "tiny").iterdir())) == 1
-
-
-def test_an_error_while_embedding_leaves_no_file(root, tiny):
-    def failing(function, items):
-        yield function(items[0])
-        raise DataError("a corrupt image")
-
-    with raises_sentence(DataError, "a corrupt image"):
-        create(root, PIXELS, tiny, each=failing)
-    assert list((root / "tiny").iterdir()) == []
 
 
 def test_rows_that_nobody_embedded_are_noticed(root, tiny):
     with raises_sentence(RuntimeError, "embeddings tiny/raw/train: 24 of 30 rows were written"):
-        create(root, PIXELS, tiny, each=lambda function, items: map(function, items[:3]))
+        create(root, PIXELS, tiny, SMALL, each=lambda function, items: map(function, items[:3]))
 
 
 def test_a_full_disk_is_noticed_before_anything_is_embedded(root, tiny, monkeypatch):
@@ -372,7 +328,8 @@ def test_a_network_that_changed_since_the_run_began_is_refused(idx_folder):
     with raises_sentence(
         DataError, "fm.conv: its weights or preprocessing changed while images were"
     ):
-        embed_chunk(Chunk(recipe, dataset, "another", "any", "train", 0, 3))
+        target = Target(recipe, "another", "nowhere", 4, "float32")
+        embed_batch(Batch(dataset, "any", "train", 0, 3, (target,), Computing(), skip=False))
 
 
 def test_an_array_that_is_not_what_the_entry_says_is_refused(root, tiny):

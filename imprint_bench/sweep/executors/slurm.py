@@ -195,9 +195,8 @@ class ArrayTask:
                 embeddings: dict[Pair, Embeddings] = {}
                 plans = []
                 for config in configs:
-                    descriptions = described(config)
-                    plans.append(make_plan(config, descriptions))
-                    embeddings |= embed(config, descriptions)
+                    embeddings |= embed(config)
+                    plans.append(make_plan(config, described(config)))
                 config = configs[0]
                 assert config.shard is not None  # `_for_shard` has set it
                 plan = share(joined(plans), config.shard)
