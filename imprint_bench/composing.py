@@ -132,6 +132,7 @@ def _arguments(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _job(composed: DictConfig, overrides: tuple[str, ...], options: argparse.Namespace) -> Job:
+    _expand_home(composed)
     raw: Any = OmegaConf.to_container(composed, resolve=True)
     if "sweep" in raw:
         raise ConfigError(
@@ -141,6 +142,14 @@ def _job(composed: DictConfig, overrides: tuple[str, ...], options: argparse.Nam
     folder = [] if options.config_dir is None else [f"--config-dir={options.config_dir}"]
     command = shlex.join(["python", "-m", "imprint_bench", *folder, *overrides])
     return Job(raw, overrides, command, OmegaConf.to_yaml(composed, resolve=True))
+
+
+def _expand_home(composed: DictConfig) -> None:
+    """Put the home folder for a ``~`` with which a path starts, also for all that refer to it."""
+    paths = OmegaConf.select(composed, "paths")
+    for key in paths if isinstance(paths, DictConfig) else ():
+        if str(paths[key]).startswith("~"):
+            paths[key] = str(Path(paths[key]).expanduser())
 
 
 def _sentence(error: Exception, options: argparse.Namespace) -> str:

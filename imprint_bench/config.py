@@ -44,6 +44,7 @@ KEYS = (
     *("imports", "stages", "mode", "n_jobs", "embed", "report", "table", "figure", "paths"),
     *("executor", "shard"),
 )
+WEIGHTS = "~/.cache/torch/hub/checkpoints"  # where torch keeps weight files
 MAX_SEED = 2**32 - 1  # the largest that scikit-learn takes
 
 
@@ -265,5 +266,7 @@ def _with_number(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _paths(raw: Mapping[str, Any]) -> Paths:
     names = ("data", "weights", "results", "embeddings", "rows", "reports")
+    if isinstance(raw.get("paths"), Mapping):
+        raw = {**raw, "paths": {"weights": WEIGHTS, **raw["paths"]}}
     folders = section(raw, "paths", dict.fromkeys(names, str))
     return Paths(**{name: Path(value).expanduser().absolute() for name, value in folders.items()})

@@ -5,6 +5,7 @@ computed as one plan; each writes a log and a report of its own.
 """
 
 import datetime as dt
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from imprint_bench.errors import DataError, ImprintError
 from imprint_bench.reporting import Launch
 from imprint_bench.run_log import logging_to
 from imprint_bench.study import Study, compute, finish, prepare, together
+from imprint_bench.sweep.inventory import inventory
+
+log = logging.getLogger(__name__)
 
 
 def run_jobs(jobs: Sequence[Job]) -> int:
@@ -32,7 +36,10 @@ def run_jobs(jobs: Sequence[Job]) -> int:
     studies: dict[Study, _Run] = {}
     for run in runs:
         with run.telling():
-            studies[run.prepared()] = run
+            if "data" in run.config.stages:
+                run.show_data()
+            if run.config.stages != ("data",):
+                studies[run.prepared()] = run
     for group in together(list(studies)):
         if len(group) == 1:
             _alone(group[0], studies[group[0]])
@@ -55,6 +62,13 @@ class _Run:
         self.title = f"{number} of {of}: {job.label}" if of > 1 else ""
         self.log = _log(job, self.config, started)
         self.code = 0
+
+    def show_data(self) -> None:
+        """Show what is there of the datasets and foundation models, and what is not."""
+        _head(self)
+        with logging_to({}):
+            for line in inventory(self.config):
+                log.info("%s", line)
 
     def prepared(self) -> Study:
         """Return the study of the job, checked and planned."""
@@ -128,8 +142,8 @@ def _explained(config: Config) -> Iterator[None]:
 
 
 def _log(job: Job, config: Config, started: dt.datetime) -> dict[Path, str]:
-    """Return the file of a job's log, which a mere plan has not, and what it starts with."""
-    if config.stages == ("plan",):
+    """Return the file of a job's log, if it computes anything, and what it starts with."""
+    if not {"embed", "run", "report"} & set(config.stages):
         return {}
     shard = None if config.shard is None else f"shard-{config.shard.number}-of-{config.shard.of}"
     name = "-".join(filter(None, [f"{started:%H-%M-%S}", shard, job.label]))

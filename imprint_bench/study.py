@@ -34,6 +34,7 @@ from imprint_bench.sweep.run import (
     embed,
     outcome_of_part,
     pending,
+    provide,
     run,
     store_of,
 )
@@ -87,6 +88,7 @@ def prepare(config: Config, launch: Launch) -> Study:
     views = Views.of(config)
     chosen_executor(config)
     rehearse(config)
+    provide(config)
     descriptions = described(config)
     plan = make_plan(config, descriptions)
     views.check(plan)
@@ -187,7 +189,7 @@ def _run_alike(one: Config, other: Config) -> bool:
 
 
 def _as_one(studies: Sequence[Study]) -> tuple[Plan, Sequence[Study]]:
-    """Return the plan of all studies, and each with its part of that; of the shard, if it is one."""
+    """Return the plan of all studies, and each with its part of it, or of the shard."""
     plan, shard = joined([study.plan for study in studies]), studies[0].config.shard
     if shard is None:
         return plan, studies

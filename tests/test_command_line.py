@@ -89,7 +89,7 @@ MISTAKES = {
     "larger than n_shot).",
     f"{QUICK} task.all.classes=[0,17]": "task all on digits: class 17 has no training rows; .*.",
     f"{QUICK} dataset.digits.test_size=2": "digits.test_size: 2; expected a number between 0 and 1",
-    f"{QUICK} mapping=[d_in_1]": "mapping.d_in_1.d: .* the dataset has 10; choose d <= 1.",
+    f"{QUICK} mapping=[d_in_1]": "mapping.d_in_1.d: .* there are 10; choose d <= 1.",
     f"{QUICK} table=[norms] +table.norms.zzz=3": "table.norms.zzz: no such parameter; .*.",
     f"{QUICK} fm=[": "fm=[: cannot be read; write KEY=VALUE, and lists as KEY=[A,B].",
     f"{QUICK} quickstart": "quickstart: cannot be read; write KEY=VALUE, .*.",

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, get_type_hints
 
-from imprint_bench.checks import section
+from imprint_bench.checks import check_keys
 from imprint_bench.data.computing import Autocast, Computing
 from imprint_bench.errors import ConfigError
-from imprint_bench.params import AtLeast, PositiveInt
+from imprint_bench.params import AtLeast, PositiveInt, check_value
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -60,7 +60,7 @@ class EmbedSettings:
 
 
 def read_settings(raw: Mapping[str, Any]) -> EmbedSettings:
-    """Check the section `embed` of a plain configuration.
+    """Check the section `embed` of a plain configuration; a key that is left out has its default.
 
     Raises
     ------
@@ -68,12 +68,14 @@ def read_settings(raw: Mapping[str, Any]) -> EmbedSettings:
         For the first wrong key or value.
     """
     hints = get_type_hints(EmbedSettings, include_extras=True)
-    given = section(
-        raw, "embed", {field.name: hints[field.name] for field in fields(EmbedSettings)}
-    )
-    if not DEVICE.fullmatch(given["device"]):
+    given = raw.get("embed") or {}
+    check_keys(given, [field.name for field in fields(EmbedSettings)], at="embed")
+    for key, value in given.items():
+        check_value(value, hints[key], at=f"embed.{key}")
+    settings = EmbedSettings(**given)
+    if not DEVICE.fullmatch(settings.device):
         raise ConfigError(
-            f"embed.device: unknown device {given['device']!r}; expected auto, cpu, cuda, cuda:N "
+            f"embed.device: unknown device {settings.device!r}; expected auto, cpu, cuda, cuda:N "
             "or mps."
         )
-    return EmbedSettings(**given)
+    return settings

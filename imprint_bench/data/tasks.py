@@ -1,6 +1,6 @@
 """Label mappings and tasks: which classes take part, under which labels."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -10,6 +10,8 @@ from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import AtLeast, PositiveInt
 from imprint_bench.registry import Registry
 from imprint_bench.seeding import stream
+
+SHOWN = 20  # classes in a message
 
 LabelMap = Mapping[int, int] | None
 MappingFunction = Callable[..., dict[str, LabelMap]]
@@ -45,27 +47,43 @@ def several_in_one(
     classes: Sequence[int],
     *,
     d: list[int],
+    among: list[int] | None = None,
     draws: PositiveInt = 10,
     n_labels: PositiveInt = 10,
     shuffle_seed: Annotated[int, AtLeast(0)] = 0,
 ) -> dict[str, LabelMap]:
     """Join d random original classes under each of `n_labels` labels, `draws` times for each d.
 
+    A draw shuffles the classes; the first d of them become label 0, the next d label 1, ...
+
     Parameters
     ----------
     d : list of int
         Original classes per label.
+    among : list of int, optional
+        Original classes to choose from, such as 100 of ImageNet's 1,000; all if left out.
     draws : int
         Mappings per d.
     n_labels : int
     shuffle_seed : int
         Of the shuffles; each draw has a stream of its own.
     """
-    most = max(d, default=1)
+    at = "mapping.d_in_1"
+    if not d or min(d) < 1:
+        raise ConfigError(f"{at}.d: {d}; expected a list of whole numbers from 1 on.")
+    if among is not None:
+        unknown = sorted(set(among) - set(classes))
+        if unknown or len(set(among)) < len(among):
+            wrong = (
+                f"{unknown[0]} is no class of the dataset" if unknown else "a class stands twice"
+            )
+            raise ConfigError(f"{at}.among: {wrong}; expected some of {_some(classes)}, each once.")
+        classes = among
+    most = max(d)
     if most * n_labels > len(classes):
         raise ConfigError(
-            f"mapping.d_in_1.d: {most} x {n_labels} labels need {most * n_labels} classes, but the "
-            f"dataset has {len(classes)}; choose d <= {len(classes) // n_labels}."
+            f"{at}.d: {most} x {n_labels} labels need {most * n_labels} classes, but there are "
+            f"{len(classes)}; choose d <= {len(classes) // n_labels}."
         )
     return {
         f"-{n}-{draw}": d_in_1(
@@ -116,7 +134,7 @@ def mapped(
 ) -> list[MappedLabels]:
     """Apply a mapping, which may stand for several, to the labels of both splits."""
     train, test = labels["train"], labels["test"]
-    maps = function(np.unique(train).tolist(), **params)
+    maps = function(np.unique(train[train >= 0]).tolist(), **params)
     return [
         MappedLabels(name + suffix, m, map_labels(train, m), map_labels(test, m))
         for suffix, m in maps.items()
@@ -147,13 +165,27 @@ def resolve_task(
     where = f"task {name} on {dataset}" + ("" if labels.name == "identity" else f"/{labels.name}")
     for c in chosen:
         if not train.get(c):
-            has = ", ".join(map(str, sorted(train)[:20]))
-            raise DataError(f"{where}: class {c} has no training rows; classes with rows: {has}.")
+            raise DataError(
+                f"{where}: class {c} has no training rows; classes with rows: {_some(train)}."
+            )
+    unseen = sorted(set(test) - set(train)) if classes == "all" else []
+    if unseen:
+        raise DataError(
+            f"{where}: {sum(test[c] for c in unseen)} test rows are of classes without training "
+            f"rows ({_some(unseen)}); drop these with mapping=[rename], or choose a task that "
+            "lists its classes."
+        )
     if len(chosen) < 2:
         raise DataError(f"{where}: {len(chosen)} class; a task needs at least two.")
     if not any(test.get(c) for c in chosen):
         raise DataError(f"{where}: no test row belongs to classes {list(chosen)}.")
     return Task(name, chosen)
+
+
+def _some(classes: Iterable[int]) -> str:
+    """Return the first classes, in ascending order."""
+    ordered = sorted(classes)
+    return ", ".join(map(str, ordered[:SHOWN])) + (", ..." if len(ordered) > SHOWN else "")
 
 
 def _counts(labels: np.ndarray) -> dict[int, int]:

@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from imprint_bench.config import Config
 from imprint_bench.core.sampling import rows_of
-from imprint_bench.data.dataset import build_dataset
-from imprint_bench.data.embeddings import Description
-from imprint_bench.data.foundation_model import build_foundation_model
+from imprint_bench.data.description import Description
+from imprint_bench.data.material import build_material
+from imprint_bench.data.timing import seconds_per_image
 from imprint_bench.params import Source
 from imprint_bench.sweep.bank import compute
 from imprint_bench.sweep.executor import chosen_executor, workers
@@ -29,7 +29,6 @@ from imprint_bench.sweep.unit import Unit, units
 
 FIRST_ROWS = 200  # per class
 LONG_ENOUGH = 0.15  # seconds
-SAMPLE_IMAGES = 16
 SAMPLING_SECONDS = 4.0
 WORKER_BYTES = 350 * 2**20  # a process with NumPy, SciPy, scikit-learn, pandas and torch
 BYTES_PER_ROW = 120  # of a result in the store
@@ -179,14 +178,8 @@ def _embedding(configs: Sequence[Config], description: Description) -> float:
         return 0.0
     fm = _source([fm for config in configs for fm in config.fms], description.fm)
     dataset = _source([d for config in configs for d in config.datasets], description.dataset)
-    model = build_foundation_model(fm)
-    if model.arrays_for is not None:
-        return 0.0
-    images = build_dataset(dataset).images("test", 0, min(SAMPLE_IMAGES, description.n("test")))
-    model.embed(images[:1])  # loads the network
-    started = time.process_time()
-    model.embed(images)
-    per_image = (time.process_time() - started) / len(images)
+    settings = configs[0].embed
+    per_image = seconds_per_image(build_material(fm, dataset, settings), settings)
     return per_image * (description.n("train") + description.n("test"))
 
 

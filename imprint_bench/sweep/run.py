@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from imprint_bench.config import Config
+from imprint_bench.data.dataset import build_dataset
 from imprint_bench.data.description import Description
+from imprint_bench.data.downloads import Download, MissingFilesError, fetch
 from imprint_bench.data.embedding import Speed, create_all
 from imprint_bench.data.embeddings import Embeddings, describe, find
+from imprint_bench.data.foundation_model import build_foundation_model
 from imprint_bench.durable import remove_unfinished
 from imprint_bench.params import Source
 from imprint_bench.sweep.compaction import compact
@@ -66,6 +70,32 @@ def store_of(config: Config) -> Store:
 def pairs(config: Config) -> list[tuple[Source, Source]]:
     """Return every pair of foundation model and dataset, in the order of the configuration."""
     return [(fm, dataset) for dataset in config.datasets for fm in config.fms]
+
+
+def provide(config: Config) -> None:
+    """Download the files of datasets and foundation models that are missing, if that is wanted.
+
+    Raises
+    ------
+    DataError
+        If a file is missing that cannot be had: no network, a wrong checksum, or a file
+        that the network does not have.
+    """
+    if not config.embed.download or "embed" not in config.stages:
+        return
+    wanted: dict[Download, None] = {}
+    builders: list[Callable[[], object]] = [
+        *(partial(build_dataset, source) for source in config.datasets),
+        *(partial(build_foundation_model, source) for source in config.fms),
+    ]
+    for build in builders:
+        try:
+            build()
+        except MissingFilesError as error:
+            wanted |= dict.fromkeys(error.downloads)
+    if wanted:
+        with _bar(unit="B", unit_scale=True, desc="download") as bar:
+            fetch(list(wanted), progress=bar.update)
 
 
 def described(config: Config) -> list[Description]:
@@ -122,10 +152,9 @@ def _pace(speed: Speed, n_workers: int) -> str:
     spent = speed.forward + speed.other
     if not speed.forward:
         return f"{speed.images} rows taken over."
-    return (
-        f"{speed.images / spent * (1 if speed.alone else n_workers):,.0f} images per second; everything but the network "
-        f"took {speed.other / speed.forward:.1%} of its time."
-    )
+    per_second = speed.images / spent * (1 if speed.alone else n_workers)
+    rest = speed.other / speed.forward
+    return f"{per_second:,.0f} images per second; all but the network took {rest:.1%} of its time."
 
 
 def pending(config: Config, plan: Plan, store: Store) -> np.ndarray:

@@ -37,7 +37,9 @@ PLAIN = {
     "report": {"alpha": 0.05, "allow_incomplete": False},
     "table": {},
     "figure": {},
-    "paths": dict.fromkeys(("data", "results", "embeddings", "rows", "reports"), "unused"),
+    "paths": dict.fromkeys(
+        ("data", "results", "embeddings", "rows", "reports"), "unused"
+    ),
 }
 
 
