@@ -127,5 +127,5 @@ def _job(name: str, sweeps: Sequence[Sequence[str]], *, whole: bool) -> Job:
     configs = tuple(config_of([*overrides, "n_jobs=1"]) for overrides in sweeps)
     embeddings: dict[Pair, Embeddings] = {}
     for config in configs:
-        embeddings |= embed(config, described(config))
+        embeddings |= embed(config)
     return Job(configs[0].name if name == "custom" else name, configs, whole, embeddings)

@@ -1,16 +1,18 @@
 """Hydra composes the jobs of a command line, and does nothing else: it writes and logs nothing."""
 
 import argparse
+import io
 import logging
 import os
 import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import fill
 from typing import Any
 
 import hydra
@@ -36,6 +38,7 @@ from imprint_bench.command_line import (
 )
 from imprint_bench.errors import ConfigError, did_you_mean
 
+WIDTH = 100  # of a line in a terminal
 REFUSALS = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, OSError)
 
 
@@ -84,7 +87,7 @@ def compose(options: argparse.Namespace) -> list[Job]:
         found.append((composed, OmegaConf.to_container(HydraConfig.get().overrides.task)))
 
     try:
-        with _arguments(for_hydra(options)):
+        with _arguments(for_hydra(options)), _wrapped():
             hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(
                 keep
             )()
@@ -142,6 +145,19 @@ def _job(composed: DictConfig, overrides: tuple[str, ...], options: argparse.Nam
     folder = [] if options.config_dir is None else [f"--config-dir={options.config_dir}"]
     command = shlex.join(["python", "-m", "imprint_bench", *folder, *overrides])
     return Job(raw, overrides, command, OmegaConf.to_yaml(composed, resolve=True))
+
+
+@contextmanager
+def _wrapped() -> Iterator[None]:
+    """Break what Hydra prints into lines that fit a terminal; the lists of choices are long."""
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:  # Hydra exits after it has printed
+        for line in printed.getvalue().splitlines():
+            fits = len(line) <= WIDTH or not re.match(r"[a-z/_]+: ", line)
+            sys.stdout.write(f"{line if fits else fill(line, WIDTH, subsequent_indent='    ')}\n")
 
 
 def _expand_home(composed: DictConfig) -> None:

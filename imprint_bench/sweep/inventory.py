@@ -67,7 +67,7 @@ def inventory(config: Config) -> list[str]:
         ],
     )
     lines += [f"{name}: {f.remark}" for name, f in (datasets | fms).items() if f.remark]
-    return lines
+    return lines if lines[-1] else lines[:-1]
 
 
 def _dataset(source: Source) -> _Found:

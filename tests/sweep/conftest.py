@@ -80,7 +80,7 @@ class Sweep:
 
     def run(self) -> Outcome:
         """Compute what the store lacks."""
-        embeddings = embed(self.config, described(self.config))
+        embeddings = embed(self.config)
         return run(self.config, self.plan(), embeddings, self.store)
 
     def rows(self):

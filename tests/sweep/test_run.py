@@ -67,7 +67,7 @@ def sweep(folder):
     config = read(raw | {"paths": {"data": "unused", "results": str(folder)} | places})
     descriptions = described(config)
     plan = make_plan(config, descriptions)
-    run(config, plan, embed(config, descriptions), store_of(config))
+    run(config, plan, embed(config), store_of(config))
 
 def started(folder):
     pid = os.fork()
@@ -120,7 +120,7 @@ def sweep(config):
     """Run a sweep and return its outcome."""
     descriptions = described(config)
     plan = make_plan(config, descriptions)
-    return run(config, plan, embed(config, descriptions), store_of(config))
+    return run(config, plan, embed(config), store_of(config))
 
 
 def stored(folder):
@@ -307,7 +307,7 @@ def test_a_full_disk_stops_the_run_and_a_resume_completes_it(
     raw, undisturbed, tmp_path, monkeypatch, n_jobs
 ):
     config = at(tmp_path, raw, n_jobs=n_jobs)
-    embed(config, described(config))
+    embed(config)
     with monkeypatch.context() as patched:
         full_disk(patched, tmp_path)
         with pytest.raises(StoreError, match="no space left on the disk; free some and run again"):
@@ -324,7 +324,7 @@ def test_a_part_that_the_system_cuts_off_stops_the_run_and_a_resume_completes_it
     raw, undisturbed, tmp_path
 ):
     config = at(tmp_path, raw)
-    embed(config, described(config))
+    embed(config)
     sizes = sorted(path.stat().st_size for path in parts(undisturbed))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (sizes[-1] - 1, hard))
@@ -547,7 +547,7 @@ from imprint_bench.sweep.planner import make_plan
 compaction.MANY, running.JOIN_EVERY = 2, 2
 config = read(json.loads(sys.argv[1]))
 descriptions = running.described(config)
-embeddings, store = running.embed(config, descriptions), running.store_of(config)
+embeddings, store = running.embed(config), running.store_of(config)
 running.run(config, make_plan(config, descriptions), embeddings, store)
 """
 
@@ -557,7 +557,7 @@ def test_two_sweeps_that_join_parts_side_by_side_lose_and_double_nothing(
 ):
     raw, undisturbed = few
     whole = at(tmp_path, raw)
-    embed(whole, described(whole))
+    embed(whole)
     overlapping = at(tmp_path, raw, seeds=[1, 0], gen=dict(reversed(SMALL["gen"].items())))
     both = [
         subprocess.Popen(

@@ -107,7 +107,7 @@ def fragile(values, how, bad=GUILTY):
 def sweep(config):
     descriptions = described(config)
     plan = make_plan(config, descriptions)
-    return run(config, plan, embed(config, descriptions), store_of(config))
+    return run(config, plan, embed(config), store_of(config))
 
 
 def harms(module):
@@ -256,7 +256,7 @@ from imprint_bench.sweep.run import described, embed, run, store_of
 
 config = read(json.loads(sys.argv[1]))
 descriptions = described(config)
-run(config, make_plan(config, descriptions), embed(config, descriptions), store_of(config))
+run(config, make_plan(config, descriptions), embed(config), store_of(config))
 """
 
 
