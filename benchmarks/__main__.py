@@ -13,6 +13,7 @@ from imprint_bench.errors import ConfigError, ImprintError, did_you_mean
 PARTS = {
     "paths": "the shared against the reference path, with the GEMM peak and the unique work",
     "gemm": "the GEMM peak alone",
+    "embedding": "what embedding costs beside the networks, and what float16 changes",
     "scaling": "wall seconds with one worker and with two",
     "store": "planning, writing, resuming, loading and reporting 500,000 trials",
     "kmeans": "k-means and k-medoids against scikit-learn and scikit-learn-extra",
@@ -21,12 +22,13 @@ PARTS = {
 EPILOG = "\n".join(
     [
         "parts:",
-        *(f"  {name:8} {text}" for name, text in PARTS.items()),
+        *(f"  {name:9} {text}" for name, text in PARTS.items()),
         "",
         "OVERRIDES are those of imprint_bench. Without any, paths are compared on digits.",
-        "paths.data=FOLDER, which needs MNIST/raw and litert in it, adds the grids of the paper's",
-        "section 5.1 on mobilenet_v1_050 and MNIST, and uses them for scaling; the reference path",
-        "then takes many minutes. +sweep=NAME compares the paths on that sweep alone.",
+        "paths.data=FOLDER, which needs MNIST/raw, cifar10, imagenet32 and litert in it, adds the",
+        "grids of the paper's section 5.1 on mobilenet_v1_050 and MNIST, uses them for scaling,",
+        "and real images for embedding; the reference path then takes many minutes. +sweep=NAME",
+        "compares the paths on that sweep alone.",
         "paths.results=FOLDER is where embeddings are cached (default: results).",
         "The exit code is 1 if an accuracy differs, 2 if the command line is wrong.",
     ]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import gemm, growth, kmeans, machine, paths, store, workers
+from benchmarks import embedding, gemm, growth, kmeans, machine, paths, store, workers
 from benchmarks.jobs import QUICK_SWEEP, Job, has_data, jobs_of, made_up_job
 from benchmarks.synthetic import Sizes
 
@@ -18,6 +18,7 @@ class Size(NamedTuple):
     """How large everything is."""
 
     gemm: dict[str, Any]
+    batches: int
     scaling: Sizes
     scaling_repeats: int
     store: dict[str, Any]
@@ -27,6 +28,7 @@ class Size(NamedTuple):
 
 FULL = Size(
     gemm={"sizes": (512, 1024, 2048), "repeats": 5},
+    batches=16,
     scaling=Sizes(train=2000, test=300, length=512),
     scaling_repeats=2,
     store={"n_trials": 500_000, "n_parts": 500},
@@ -35,6 +37,7 @@ FULL = Size(
 )
 QUICK = Size(
     gemm={"sizes": (128, 256), "repeats": 2},
+    batches=2,
     scaling=Sizes(train=40, test=20, length=32),
     scaling_repeats=1,
     store={"n_trials": 2000, "n_parts": 5, "overrides": QUICK_SWEEP},
@@ -90,12 +93,14 @@ def measure(asked: Asked, *, say: Callable[[str], None]) -> Iterator[Tables]:
         yield from _paths(asked, jobs, gemm.peaks(speeds), say)
     others: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "scaling": lambda: _scaling(asked, jobs),
+        "embedding": lambda: embedding.measure(**_embedding(asked), batches=asked.size.batches),
+        "dtypes": lambda: embedding.compare_dtypes(**_embedding(asked)),
         "store": lambda: store.measure(**asked.size.store),
         "kmeans": lambda: kmeans.measure(_problems(asked, jobs)),
         "growth": lambda: growth.measure(**asked.size.growth),
     }
     for name, part in others.items():
-        if name in asked.parts:
+        if name in asked.parts or (name == "dtypes" and "embedding" in asked.parts):
             say(name)
             yield {name: part()}
 
@@ -121,6 +126,14 @@ def _paths(
         for name, rows in paths.measure(job, peaks=peaks, each=asked.each).items():
             found[name] += rows
         yield {name: rows for name, rows in found.items() if rows}
+
+
+def _embedding(asked: Asked) -> dict[str, Any]:
+    return {
+        "overrides": asked.overrides,
+        "with_data": asked.with_data,
+        "scratch": asked.scratch,
+    }
 
 
 def _scaling(asked: Asked, jobs: list[Job]) -> list[dict[str, Any]]:

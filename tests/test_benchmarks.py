@@ -172,6 +172,8 @@ ROWS = {
     "paths": 1,
     "generators": 4,
     "scaling": 2,
+    "embedding": 1,
+    "dtypes": 1,
     "store": 5,
     "kmeans": 7,  # every k and all together
     "growth": (5 + 5 + 2 + 3 + 3 + 3 + 1) * 3,  # curves x points

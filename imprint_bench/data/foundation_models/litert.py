@@ -85,6 +85,8 @@ class _Interpreter:
 
     def as_network(self) -> Network:
         """Return it in two steps: resize to what the file states, then interpret."""
+        import torch  # noqa: F401 - which resizes: a second now, rather than in the first batch
+
         return Network(Squared(int(self.input["shape"][1])), self.forward)
 
     def forward(self, images: np.ndarray) -> np.ndarray:
