@@ -196,7 +196,8 @@ def embedding(tables: Tables) -> str:
         "## Embedding\n\nOne process, one thread, the first training images: reading, decoding, "
         "resizing and writing against the network itself. Together means that all foundation "
         f"models embed a batch that is read once.\n\n{_markdown(shown)}\n\nEmbeddings stored in "
-        f"float16 (`embed.dtype=float16`) instead of float32: of {half.trials:,} trials on {half.data}, "
+        f"float16 (`embed.dtype=float16`) instead of float32: of {half.trials:,} trials on "
+        f"{half.data}, "
         f"{half.equal:,} have the same accuracy; the mean difference is {half.mean_points:.4f} "
         f"percentage points, the largest {half.most_points:.2f}."
     )
