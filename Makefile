@@ -45,9 +45,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "needs Python 3.11 or newer; choose one with make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[litert]'
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[litert,jpeg]'
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,kmedoids,dask,slurm,fast]'
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,kmedoids,dask,slurm,fast,safetensors,timm]'
 	touch $@

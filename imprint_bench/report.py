@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from imprint_bench.analysis.build import Refusal
-from imprint_bench.analysis.figures import Drawing, write_drawing
+from imprint_bench.analysis.drawing import Drawing, write_drawing
 from imprint_bench.analysis.labels import listed
 from imprint_bench.analysis.rendering import cells, show, write_table
 from imprint_bench.analysis.table import FRACTION, RANK, TEXT, Table

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -22,9 +23,11 @@ from imprint_bench.errors import ConfigError
 from imprint_bench.params import takes
 from imprint_bench.registry import Registry
 from imprint_bench.report import write_report
+from imprint_bench.sweep.collapse import collapse_of
 from imprint_bench.sweep.marks import blamed, described_marks
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.run import Outcome, store_of
+from imprint_bench.sweep.samples import samples
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +113,12 @@ def report(
     if marked:  # what crashed or failed is tried again by this mode alone
         words = [word for word in run_all.split() if not word.startswith("mode=")]
         run_all = " ".join([*words, "mode=retry_failed"])
-    made_tables = build(TABLES, views.tables, rows, command=run_all)
-    made_figures = build(FIGURES, views.figures, rows, command=run_all)
+    given = {
+        "collapse": cache(partial(collapse_of, config, plan)),
+        "samples": cache(partial(samples, config)),
+    }
+    made_tables = build(TABLES, views.tables, rows, command=run_all, given=given)
+    made_figures = build(FIGURES, views.figures, rows, command=run_all, given=given)
     folder = config.paths.reports / config.name
     remove_unfinished(folder)
     page = write_report(

@@ -29,7 +29,13 @@ ROOF = {
 }  # "" is the package itself
 FLOORS = [GROUND, CORE, DATA, RUNNING, ANALYSIS, REPORT, ROOF]
 # The analysis reads rows and does statistics; it knows neither data nor how rows are made.
-STATISTICS = {"core.statistics", "core.comparison", "core.rank_tests", "core.paired_tests"}
+STATISTICS = {
+    "core.statistics",
+    "core.comparison",
+    "core.rank_tests",
+    "core.paired_tests",
+    "core.trend",
+}
 ABOVE_GROUND = {"analysis": STATISTICS | {"sweep.store", "analysis"}}
 
 # Libraries of a floor are those of the floors below and these; `None` is every floor.
@@ -44,6 +50,9 @@ LIBRARIES = {
     "torch": {"data", "head", "fixed.core.losses", "training"},
     "torchvision": {"data", "training"},
     "PIL": {"data"},
+    "simplejpeg": {"data.decoding"},
+    "safetensors": {"data"},
+    "timm": {"data.foundation_models.timm"},
     "ai_edge_litert": {"data.foundation_models.litert"},
     "pandas": DATA | RUNNING | ANALYSIS | REPORT,
     "pyarrow": DATA | {"sweep.store", "sweep.parts", "sweep.compaction"},

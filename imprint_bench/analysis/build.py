@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from imprint_bench.errors import IncompleteError
-from imprint_bench.params import check_params
+from imprint_bench.params import check_params, takes
 from imprint_bench.registry import Registry
 
 T = TypeVar("T")
+NOTHING: Mapping[str, Callable[[], Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,16 @@ def check_requests(
 
 
 def build(
-    registry: Registry[Callable[..., T]],
+    registry: Registry[Callable[..., T | list[T]]],
     requests: Mapping[str, Mapping[str, Any] | None],
     rows: pd.DataFrame,
     *,
     command: str,
+    given: Mapping[str, Callable[[], Any]] = NOTHING,
 ) -> list[T | Refusal]:
     """Return what was asked for, in that order; where results are missing, a refusal.
+
+    A function that returns several in a list gives all of them.
 
     Parameters
     ----------
@@ -58,6 +62,8 @@ def build(
         One row per trial, see `frames`.
     command : str
         What a user types to compute missing results.
+    given : mapping from a name to a function without arguments
+        What is passed to a function that has a parameter of this name; called only for such.
 
     Raises
     ------
@@ -67,8 +73,11 @@ def build(
     check_requests(registry, requests)
     made: list[T | Refusal] = []
     for name, params in requests.items():
+        function = registry[name]
         try:
-            made.append(registry[name](rows, **(params or {})))
+            further = {what: make() for what, make in given.items() if takes(function, what)}
+            result = function(rows, **further, **(params or {}))
+            made += result if isinstance(result, list) else [result]
         except IncompleteError as error:
             title = name.replace("_", " ").capitalize()
             made.append(Refusal(name, title, f"{error} The command: {command}"))

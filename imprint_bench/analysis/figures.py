@@ -1,59 +1,33 @@
 """Figures of a study: one function each, found by the name a YAML file uses.
 
-A figure function takes the rows (one per trial, see `frames`); its keyword-only
+A figure function takes the rows (one per trial, see `frames`), and, if it names them as
+further parameters, `collapse` and `samples` (see `collapse`, `montage`); its keyword-only
 parameters are what YAML may set. It returns the picture with the data behind
-it, or one sentence where there is too little to draw.
+it, or one sentence where there is too little to draw; or a list of such drawings.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
+from imprint_bench.analysis.collapse import nc1_over_d
+from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.frames import Medians, best_of_groups, medians, summarize
 from imprint_bench.analysis.labels import (
     ORACLES,
     group_labels,
     instance_labels,
 )
+from imprint_bench.analysis.montage import montage
 from imprint_bench.analysis.tables import group_columns
-from imprint_bench.durable import write_bytes
 from imprint_bench.params import PositiveInt
 from imprint_bench.registry import Registry
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A finished figure.
-
-    Attributes
-    ----------
-    name : str
-        Name of its files.
-    title, caption : str
-        What it shows, and how to read it.
-    picture : matplotlib Figure or None
-        None where there is too little to draw.
-    data : Mapping[str, DataFrame]
-        What lies behind it; the key is the end of the CSV file's name.
-    finding : str
-        What it says, in one sentence; where there is no picture, why.
-    """
-
-    name: str
-    title: str
-    caption: str
-    picture: "Figure | None"
-    data: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    finding: str = ""
-
-
-FIGURES: Registry[Callable[..., Drawing]] = Registry("figure")
+FIGURES: Registry[Callable[..., Drawing | list[Drawing]]] = Registry("figure")
+FIGURES.add("montage", montage)
+FIGURES.add("nc1_over_d", nc1_over_d)
 
 
 @FIGURES.register("critical_difference")
@@ -170,20 +144,6 @@ def accuracy_over_k(
 
     picture = draw_over_k(data)
     return Drawing("accuracy_over_k", title, caption, picture, {"": data}, finding)
-
-
-def write_drawing(drawing: Drawing, folder: Path) -> list[Path]:
-    """Write SVG, PDF and PNG of `drawing` and its data as CSV into `folder`, atomically."""
-    paths = []
-    if drawing.picture is not None:
-        from imprint_bench.analysis.critical_difference import save
-
-        paths += save(drawing.picture, folder / drawing.name)
-    for end, frame in drawing.data.items():
-        path = folder / f"{drawing.name}{end}.csv"
-        write_bytes(path, frame.to_csv(index=False).encode())
-        paths.append(path)
-    return paths
 
 
 def _over_k(view: Medians) -> pd.DataFrame:

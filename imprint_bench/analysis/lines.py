@@ -40,12 +40,48 @@ def draw_over_k(data: pd.DataFrame) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="0.9", lw=0.6)
     axes.set_axisbelow(True)
-    _label_ends(axes, ends)
+    label_ends(axes, ends)
     return figure
 
 
-def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
-    """Write the name of each line at its right end, moved apart where they would overlap."""
+def draw_over_d(data: pd.DataFrame) -> Figure:
+    """Draw mean NC1 over d, one line per name, with a band as wide as its confidence interval.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Columns `line` (name), `d`, `nc1` (mean) and `margin` (half the width; NaN: no band).
+    """
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    ends: list[tuple[float, str, str]] = []
+    for i, (name, line) in enumerate(data.groupby("line", sort=False)):
+        color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
+        d, y, margin = (line[c].to_numpy(dtype=float) for c in ("d", "nc1", "margin"))
+        axes.fill_between(d, y - margin, y + margin, color=color, alpha=0.2, lw=0)
+        axes.plot(d, y, color=color, marker=marker, markersize=5, lw=1.4)
+        ends.append((float(y[-1]), str(name), color))
+    ds = sorted(data["d"].unique())
+    axes.set_xticks([float(d) for d in ds], labels=[str(d) for d in ds])
+    axes.set_xlabel("d, original classes per label")
+    axes.set_ylabel("NC1")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="0.9", lw=0.6)
+    axes.set_axisbelow(True)
+    label_ends(axes, ends)
+    return figure
+
+
+def label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
+    """Write the name of each line at its right end, moved apart where they would overlap.
+
+    Parameters
+    ----------
+    axes : Axes
+        Its limits are final.
+    ends : list of (y, name, color)
+        Of every line.
+    """
     low, high = axes.get_ylim()
     step = 0.052 * (high - low)  # height of a line of text at this figure's size
     places = spread([y for y, _, _ in ends], step)

@@ -12,7 +12,16 @@ from typing import Any
 
 import pandas as pd
 
-from imprint_bench.analysis.table import COUNT, FRACTION, N_SHOT, RANK, SECONDS, TEXT, Table
+from imprint_bench.analysis.table import (
+    COUNT,
+    FRACTION,
+    N_SHOT,
+    NUMBER,
+    RANK,
+    SECONDS,
+    TEXT,
+    Table,
+)
 from imprint_bench.durable import write_bytes
 
 NOTHING = "–"
@@ -47,6 +56,8 @@ def show(value: Any, kind: str) -> str:
         return f"{value:.2f}"
     if kind == SECONDS:
         return f"{value:.2g}" if abs(value) < 0.1 else f"{value:.2f}"
+    if kind == NUMBER:
+        return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
     if kind in (COUNT, N_SHOT):
         return f"{value:,.0f}" if isinstance(value, int | float) else f"{value}"
     return visible(str(value))

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 # What a column holds, and hence how it is written.
-TEXT, COUNT, N_SHOT, RANK, FRACTION, SECONDS = (
+TEXT, COUNT, N_SHOT, RANK, FRACTION, SECONDS, NUMBER = (
     "text",
     "count",
     "n_shot",
     "rank",
     "fraction",
     "seconds",
+    "number",
 )
 
 

@@ -1,6 +1,7 @@
 """Tables of a study: one function each, found by the name a YAML file uses.
 
-A table function takes the rows (one per trial, see `frames`); its keyword-only
+A table function takes the rows (one per trial, see `frames`), and, if it names it as a
+further parameter, `collapse` (see `collapse`); its keyword-only
 parameters are what YAML may set. It returns numbers; `rendering` writes them.
 """
 
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from imprint_bench.analysis.collapse import neural_collapse
 from imprint_bench.analysis.frames import (
     INSTANCE,
     NORMS,
@@ -32,6 +34,7 @@ from imprint_bench.errors import ConfigError, IncompleteError, did_you_mean
 from imprint_bench.registry import Registry
 
 TABLES: Registry[Callable[..., Table]] = Registry("table")
+TABLES.add("neural_collapse", neural_collapse)
 
 RESULTS = (
     Column("accuracy_mean", "accuracy %", FRACTION),

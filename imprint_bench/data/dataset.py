@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,9 @@ class ImageDataset:
         ``() -> str``, SHA-256 (hexadecimal) of the content, not of where it lies.
     class_names : callable or None
         ``() -> names`` of classes 0, 1, 2, ...; empty or None where they have none.
+    parts : callable or None
+        ``(split) -> {name: rows}`` of the sources that the dataset is joined from; None
+        where there is one source.
     """
 
     where: str
@@ -49,6 +52,7 @@ class ImageDataset:
     read_shape: Callable[[], Shape]
     read_fingerprint: Callable[[], str]
     class_names: Callable[[], Sequence[str]] | None = None
+    parts: Callable[[str], Mapping[str, range]] | None = None
 
     def labels(self, split: str) -> np.ndarray:
         """Return the labels of `split`: int64 of shape (n,), n >= 1, none negative."""

@@ -1,10 +1,27 @@
-"""Files that can be had from the network: where they are, and where they belong."""
+"""Files that can be had from the network: where they are, where they belong, how they get there."""
 
-from collections.abc import Sequence
+import hashlib
+import logging
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from imprint_bench.errors import DataError
+from imprint_bench.data.transfer import BLOCK, Unreachable, blocks, opened, promised
+from imprint_bench.data.unpacking import unpack
+from imprint_bench.durable import SPARE, TEMPORARY, UNFINISHED, atomic, make_folder
+from imprint_bench.errors import DataError, StoreError
+
+PATIENCE = 60  # seconds without a byte, after which a connection is given up
+GLANCE = 4  # seconds for a question about a size
+ABANDONED = 3600  # seconds without a byte, after which a temporary file is nobody's
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -14,7 +31,7 @@ class Download:
     Attributes
     ----------
     url : str
-        Where it is.
+        Where it is: http, https or file.
     path : Path
         Where it belongs. An archive is unpacked into the folder of `path` and then removed.
     checksum : str
@@ -23,6 +40,8 @@ class Download:
         Its size, if known.
     unpack : bool
         Whether it is an archive (tar, tar.gz, zip) that is wanted unpacked.
+    mirrors : tuple of str
+        Other places of the same file, tried in turn if `url` fails.
     """
 
     url: str
@@ -30,6 +49,15 @@ class Download:
     checksum: str = ""
     n_bytes: int | None = None
     unpack: bool = False
+    mirrors: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """The shell command that does the same, for a machine or a person with a network."""
+        path, url = shlex.quote(str(self.path.absolute())), shlex.quote(self.url)
+        fetched = f"curl -L -o {path} {url} --create-dirs"
+        folder = shlex.quote(str(self.path.parent.absolute()))
+        return f"{fetched} && tar -xf {path} -C {folder}" if self.unpack else fetched
 
 
 class MissingFilesError(DataError):
@@ -38,3 +66,173 @@ class MissingFilesError(DataError):
     def __init__(self, sentence: str, downloads: Sequence[Download]) -> None:
         super().__init__(sentence)
         self.downloads = tuple(downloads)
+
+
+def missing(
+    path: Path, downloads: Sequence[Download], *, what: str = "no such file"
+) -> MissingFilesError:
+    """Return the error that names a missing file, and how to get it and those missing with it.
+
+    Parameters
+    ----------
+    path : Path
+        What was looked for first.
+    downloads : sequence of Download
+        All that is missing; at least one.
+    what : str
+        What is wrong with `path`.
+    """
+    more = f" (and {len(downloads) - 1} more like it)" if len(downloads) > 1 else ""
+    return MissingFilesError(
+        f"{path.absolute()}: {what}; fetch it with: {downloads[0].command}{more}, or set "
+        "paths.data=FOLDER to the folder that has it.",
+        downloads,
+    )
+
+
+def fetch(
+    downloads: Sequence[Download], *, progress: Callable[[int], None] = lambda n_bytes: None
+) -> None:
+    """Fetch files to where they belong; each appears there whole and checked, or not at all.
+
+    A file is written under a temporary name beside its own, compared with its size and
+    checksum, flushed to the disk and renamed. Archives are unpacked in the same manner.
+    What is there already with the right checksum is not fetched again. Two processes may
+    fetch the same files at the same time: both end well.
+
+    Parameters
+    ----------
+    downloads : sequence of Download
+        What to fetch, in this order.
+    progress : callable
+        Called with the number of bytes just received.
+
+    Raises
+    ------
+    DataError
+        If no address gives the file: no network, an HTTP error, a cut connection, a wrong
+        checksum; or if an archive cannot be unpacked. The message has the reason of every
+        address, and the command that fetches the file.
+    StoreError
+        If the disk is too full or the folder cannot be written. Nothing half is left.
+    """
+    for download in downloads:
+        _remove_abandoned(download.path)
+        if not _is_there(download):
+            _fetch_one(download, progress)
+        if download.unpack:
+            _unpack(download)
+
+
+def remote_size(download: Download) -> int | None:
+    """Return the size of the file in bytes, or None where nobody tells within seconds.
+
+    It is asked of the network only if `download.n_bytes` does not say.
+    """
+    if download.n_bytes is not None:
+        return download.n_bytes
+    for url in (download.url, *download.mirrors):
+        with suppress(Unreachable), opened(url, GLANCE, method="HEAD") as answer:
+            return promised(answer)
+    return None
+
+
+def _is_there(download: Download) -> bool:
+    if not download.path.is_file():
+        return False
+    with suppress(FileNotFoundError):  # an archive may vanish: who unpacked it has removed it
+        digest = _digest(download)
+        with download.path.open("rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+        return _disagreement(download, digest) == ""
+    return False
+
+
+def _fetch_one(download: Download, progress: Callable[[int], None]) -> None:
+    reasons = []
+    for url in (download.url, *download.mirrors):
+        try:
+            log.info("fetching %s from %s.", download.path, url)
+            return _fetch_from(url, download, progress)
+        except Unreachable as reason:
+            reasons.append(f"{url} ({reason})")
+    raise DataError(
+        f"{download.path.absolute()}: could not be fetched from {' nor '.join(reasons)}; nothing "
+        f"was kept, try again or put it there with: {download.command}."
+    )
+
+
+def _fetch_from(url: str, download: Download, progress: Callable[[int], None]) -> None:
+    """Fetch from one address, or raise Unreachable with the reason."""
+    with opened(url, PATIENCE) as answer:
+        n_bytes = promised(answer)
+        expected = download.n_bytes if n_bytes is None else n_bytes
+        _check_room(download.path.parent, expected or 0)
+        with atomic(download.path) as file:
+            digest, received = _digest(download), 0
+            for block in blocks(answer):
+                file.write(block)
+                digest.update(block)
+                received += len(block)
+                progress(len(block))
+            if expected is not None and received != expected:
+                raise Unreachable(f"the connection was cut after {received} of {expected} bytes")
+            if disagreement := _disagreement(download, digest):
+                raise Unreachable(disagreement)
+
+
+def _digest(download: Download) -> Any:
+    name = download.checksum.partition(":")[0] or "sha256"
+    return hashlib.new(name, usedforsecurity=False)
+
+
+def _disagreement(download: Download, digest: Any) -> str:
+    """Return how the digest differs from what is expected, or nothing."""
+    name, _, expected = download.checksum.partition(":")
+    if digest.hexdigest().startswith(expected.lower()):
+        return ""
+    return f"its {name} is {digest.hexdigest()}, expected {expected}"
+
+
+def _check_room(folder: Path, n_bytes: int) -> None:
+    """Raise StoreError unless `folder`, which is made if missing, takes `n_bytes` more."""
+    try:
+        make_folder(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"{folder.absolute()}: cannot be written ({error.strerror}); make it writable, or "
+            "choose another folder with paths.data=FOLDER or paths.weights=FOLDER."
+        ) from error
+    free = shutil.disk_usage(folder).free
+    if n_bytes + SPARE > free:
+        raise StoreError(
+            f"{folder.absolute()}: needs {(n_bytes + SPARE) / 1e9:.2f} GB for a download, "
+            f"{free / 1e9:.2f} GB are free; free some and run again."
+        )
+
+
+def _unpack(download: Download) -> None:
+    try:
+        unpack(download.path, download.path.parent)
+    except FileNotFoundError:  # another process has unpacked it whole, and then removed it
+        return
+    except DataError:
+        download.path.unlink(missing_ok=True)  # it would fail again
+        raise
+    download.path.unlink(missing_ok=True)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what an interrupted process has left of the same file, once it is surely dead."""
+    for left in path.parent.glob(f"{TEMPORARY}*-{path.name}"):
+        with suppress(OSError):
+            if UNFINISHED.fullmatch(left.name) and _age(left) > ABANDONED:
+                log.info("removing %s, which an interrupted run left.", left)
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def _age(path: Path) -> float:
+    return time.time() - max(p.stat().st_mtime for p in (path, *path.rglob("*")))

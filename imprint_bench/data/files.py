@@ -53,7 +53,7 @@ def npz_header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
         If the file is no npz file, lacks the array, or the array holds Python
         objects or is not as long as its header says.
     """
-    with _explained(path, name), zipfile.ZipFile(path) as archive:
+    with explained(path, name), zipfile.ZipFile(path) as archive:
         names = [n.removesuffix(".npy") for n in archive.namelist()]
         if name not in names:
             raise DataError(
@@ -81,12 +81,12 @@ def npz_header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
 def npz_array(path: Path, name: str) -> np.ndarray:
     """Return the array `name` of the npz file; see `npz_header` for what is refused."""
     npz_header(path, name)  # refuses a header that would ask for more memory than the file fills
-    with _explained(path, name), np.load(path, allow_pickle=False) as archive:
+    with explained(path, name), np.load(path, allow_pickle=False) as archive:
         return archive[name]
 
 
 @contextmanager
-def _explained(path: Path, name: str) -> Iterator[None]:
+def explained(path: Path, name: str) -> Iterator[None]:
     """Turn what zipfile, zlib and NumPy raise on a damaged file into one sentence."""
     try:
         yield

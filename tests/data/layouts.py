@@ -1,5 +1,6 @@
 """Writers of small datasets in the layouts that users have."""
 
+import bz2
 import gzip
 import io
 import struct
@@ -46,3 +47,155 @@ def write_shard(path: Path, blobs: list, labels: object, rows_per_group: int = 7
     pq.write_table(
         pa.table({"image": images, "label": pa.array(labels)}), path, row_group_size=rows_per_group
     )
+
+
+# Published datasets, in the formats of their authors: ten classes, all of them in both splits.
+PUBLISHED_ROWS = {"train": 20, "test": 10}
+WNIDS = ("n01440764", "n01443537", "n01484850")
+
+
+def published(
+    split: str, shape: tuple[int, ...], n_classes: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return random images (n, *shape) and labels that go through the classes."""
+    rng = np.random.default_rng([len(split), *shape])
+    n = PUBLISHED_ROWS[split]
+    return rng.integers(0, 256, (n, *shape), np.uint8), np.arange(n) * 7 % n_classes
+
+
+def by_channel(images: np.ndarray) -> np.ndarray:
+    """Return images (n, h, w, c) as rows of all red, all green and all blue values."""
+    return images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+
+
+def python_2_pickle(rows: np.ndarray, key: str, labels: list[int]) -> bytes:
+    """Return {"batch_label": ..., key: labels, "data": rows} as Python 2 and its NumPy wrote it."""
+
+    def text(value: bytes) -> bytes:
+        return b"T" + struct.pack("<i", len(value)) + value
+
+    def number(value: int) -> bytes:
+        return b"J" + struct.pack("<i", value)
+
+    dtype = b"cnumpy\ndtype\n" + text(b"u1") + number(0) + number(1) + b"\x87R"
+    dtype += b"(" + number(3) + text(b"|") + b"NNN" + number(-1) * 2 + number(0) + b"tb"
+    array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + number(0) + b"\x85"
+    array += text(b"b") + b"\x87R"
+    shape = b"".join(map(number, rows.shape)) + b"\x86"
+    array += b"(" + number(1) + shape + dtype + b"\x89" + text(rows.tobytes()) + b"tb"
+    listed = b"](" + b"".join(map(number, labels)) + b"e"
+    named = text(b"batch_label") + text(b"batch 1 of 1") + text(key.encode()) + listed
+    return b"\x80\x02}(" + named + text(b"data") + array + b"u."
+
+
+def write_cifar_pickles(root: Path, n_classes: int = 10) -> Path:
+    ten = n_classes == 10
+    folder = root / ("cifar-10-batches-py" if ten else "cifar-100-python")
+    folder.mkdir(parents=True)
+    key = "labels" if ten else "fine_labels"
+    train = [f"data_batch_{i}" for i in range(1, 6)] if ten else ["train"]
+    for split, names in (("train", train), ("test", ["test_batch"] if ten else ["test"])):
+        images, labels = published(split, (32, 32, 3), n_classes)
+        for name, rows in zip(
+            names, np.array_split(np.arange(len(images)), len(names)), strict=True
+        ):
+            content = python_2_pickle(by_channel(images[rows]), key, labels[rows].tolist())
+            (folder / name).write_bytes(content)
+    return folder
+
+
+def write_cifar_binary(root: Path, n_classes: int = 10) -> Path:
+    ten = n_classes == 10
+    folder = root / ("cifar-10-batches-bin" if ten else "cifar-100-binary")
+    folder.mkdir(parents=True)
+    train = [f"data_batch_{i}.bin" for i in range(1, 6)] if ten else ["train.bin"]
+    for split, names in (("train", train), ("test", ["test_batch.bin"] if ten else ["test.bin"])):
+        images, labels = published(split, (32, 32, 3), n_classes)
+        columns = [labels] if ten else [labels // 5, labels]  # coarse and fine
+        rows = np.column_stack([*columns, by_channel(images)]).astype(np.uint8)
+        for name, part in zip(names, np.array_split(rows, len(names)), strict=True):
+            (folder / name).write_bytes(part.tobytes())
+    return folder
+
+
+def write_cifar_parquet(root: Path, n_classes: int = 10, image: str = "img") -> Path:
+    folder = root / f"cifar{n_classes}"
+    folder.mkdir(parents=True)
+    for split in PUBLISHED_ROWS:
+        images, labels = published(split, (32, 32, 3), n_classes)
+        structs = pa.array([{"bytes": png(i), "path": None} for i in images])
+        columns = {"label": labels} if n_classes == 10 else {"fine_label": labels}
+        coarse = {} if n_classes == 10 else {"coarse_label": labels // 5}
+        table = pa.table({image: structs, **columns, **coarse})
+        pq.write_table(table, folder / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def write_mnist(root: Path, family: str = "MNIST") -> Path:
+    folder = root / family / "raw"
+    folder.mkdir(parents=True)
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        images, labels = published(split, (28, 28))
+        write_idx(folder / f"{prefix}-images-idx3-ubyte", images)
+        write_idx(folder / f"{prefix}-labels-idx1-ubyte", labels)
+    return folder
+
+
+def write_svhn(root: Path, folder: str = "SVHN") -> Path:
+    from scipy.io import savemat
+
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    for split in PUBLISHED_ROWS:
+        images, labels = published(split, (32, 32, 3))
+        y = np.where(labels == 0, 10, labels).astype(np.uint8)[:, None]
+        path = root / folder / f"{split}_32x32.mat"
+        savemat(path, {"X": np.moveaxis(images, 0, 3), "y": y}, do_compression=True)
+    return root / folder
+
+
+def write_usps(root: Path, folder: str = "USPS") -> Path:
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    for split, name in (("train", "usps.bz2"), ("test", "usps.t.bz2")):
+        images, labels = published(split, (16, 16))
+        values = np.round(images.reshape(len(images), -1) / 127.5 - 1, 6)
+        lines = (
+            f"{label + 1} " + " ".join(f"{i}:{v:g}" for i, v in enumerate(row, 1)) + " \n"
+            for label, row in zip(labels, values, strict=True)
+        )
+        (root / folder / name).write_bytes(bz2.compress("".join(lines).encode()))
+    return root / folder
+
+
+def write_stl10(root: Path) -> Path:
+    folder = root / "stl10_binary"
+    folder.mkdir(parents=True)
+    for split in PUBLISHED_ROWS:
+        images, labels = published(split, (96, 96, 3))
+        by_column = np.ascontiguousarray(images.transpose(0, 3, 2, 1))
+        (folder / f"{split}_X.bin").write_bytes(by_column.tobytes())
+        (folder / f"{split}_y.bin").write_bytes((labels + 1).astype(np.uint8).tobytes())
+    return folder
+
+
+def write_mnist_m(root: Path, folder: str = "MNISTM/processed") -> Path:
+    import torch
+
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    for split in PUBLISHED_ROWS:
+        images, labels = published(split, (28, 28, 3))
+        pair = (torch.from_numpy(images), torch.from_numpy(labels))
+        torch.save(pair, root / folder / f"mnist_m_{split}.pt")
+    return root / folder
+
+
+def write_imagenet(root: Path, wnids: tuple[str, ...] = WNIDS) -> Path:
+    """Write photos of differing sizes, in JPEG; one of them is grey."""
+    rng = np.random.default_rng(1)
+    for folder, n in (("train", 3), ("val", 2)):
+        for wnid in wnids:
+            (root / folder / wnid).mkdir(parents=True)
+            for i in range(n):
+                size = (20 + i, 30 - i, 3) if i else (20, 30)
+                image = Image.fromarray(rng.integers(0, 256, size, np.uint8))
+                image.save(root / folder / wnid / f"{wnid}_{i}.JPEG", "JPEG")
+    return root

@@ -4,10 +4,12 @@ import struct
 
 import numpy as np
 import pytest
-from layouts import ROWS, pictures, png, write_idx, write_idx_folder, write_shard
+from layouts import ROWS, pictures, write_idx, write_idx_folder
 from sklearn.datasets import load_digits
 
+from imprint_bench.data import npz_rows
 from imprint_bench.data.dataset import SPLITS, build_dataset, checked_labels
+from imprint_bench.durable import sha256_of
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import Source
 
@@ -108,8 +110,8 @@ def test_digits_keep_every_class_in_both_splits(test_size):
 def test_a_missing_idx_file_is_named_with_how_to_get_it(tmp_path, idx_folder):
     (idx_folder / "t10k-images-idx3-ubyte").unlink()
     with raises_data_error(
-        f"{idx_folder}/t10k-images-idx3-ubyte: no such file (nor with .gz); fetch it with "
-        f"torchvision.datasets.MNIST('{tmp_path}', download=True), or set paths.data=FOLDER"
+        f"{idx_folder}/t10k-images-idx3-ubyte: no such file (nor with .gz); fetch it with: "
+        f"curl -L -o {idx_folder}/t10k-images-idx3-ubyte.gz https://"
     ):
         built("idx", folder=idx_folder)
 
@@ -155,87 +157,15 @@ def test_idx_labels_and_images_of_different_number_are_refused(idx_folder):
         built("idx", folder=idx_folder).labels("train")
 
 
-def test_missing_shards_are_named(tmp_path, parquet_folder):
-    (parquet_folder / "train-00001-of-00002.parquet").unlink()
-    with raises_data_error("1 of 2 shards train-*.parquet; fetch the others"):
-        built("image_parquet", folder=parquet_folder)
-    with raises_data_error(
-        f"{tmp_path}/nowhere/train-*.parquet: no such file; put the parquet shards"
-    ):
-        built("image_parquet", folder=tmp_path / "nowhere")
-
-
-def test_a_corrupt_image_is_named_with_its_file_and_row(parquet_folder):
-    images, labels = pictures("test", channels=3)
-    blobs = [png(image) for image in images]
-    blobs[9] = blobs[9][:60]
-    path = parquet_folder / "test-00000-of-00001.parquet"
-    write_shard(path, blobs, labels)
-    dataset = built("image_parquet", folder=parquet_folder)
-    assert dataset.images("test", 0, 9).shape == (9, 6, 6, 3)
-    with raises_data_error(f"{path}, row 9: the image cannot be decoded ("):
-        dataset.images("test", 8, 12)
-
-
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        (np.zeros((5, 6, 3), np.uint8), "an image of 5 x 6 pixels; expected 6 x 6 like the first"),
-        (np.zeros((6, 6), np.uint16), "an image of mode I;16; expected 8 bits per channel"),
-        (None, "no image bytes; expected an encoded image"),
-        (b"<script>", "the image cannot be decoded (no known image format); replace or remove it"),
-    ],
-)
-def test_an_unsuitable_image_is_named(parquet_folder, image, message):
-    blob = png(image) if isinstance(image, np.ndarray) else image
-    path = parquet_folder / "test-00000-of-00001.parquet"
-    write_shard(path, [png(np.zeros((6, 6, 3), np.uint8)), blob], [0, 1])
-    with raises_data_error(f"{path}, row 1: {message}"):
-        built("image_parquet", folder=parquet_folder).images("test", 0, 2)
-
-
-def test_a_grey_image_among_colors_is_repeated_but_color_among_grey_is_refused(tmp_path):
-    grey, color = np.full((6, 6), 7, np.uint8), np.full((6, 6, 3), 9, np.uint8)
-    for first, second, name in ((color, grey, "a"), (grey, color, "b")):
-        (tmp_path / name).mkdir()
-        for split in SPLITS:
-            write_shard(tmp_path / name / f"{split}-0.parquet", [png(first), png(second)], [0, 1])
-    assert (built("image_parquet", folder=tmp_path / "a").images("test", 1, 2) == 7).all()
-    with raises_data_error("row 1: an image in color (RGB); expected grey"):
-        built("image_parquet", folder=tmp_path / "b").images("test", 1, 2)
-
-
-def test_a_parquet_file_that_is_none_and_an_unknown_column_are_refused(parquet_folder):
-    with raises_data_error("no column 'lable'; it holds image, label. Did you mean 'label'?"):
-        built("image_parquet", folder=parquet_folder, label_column="lable").labels("train")
-    with raises_data_error("column 'label' is int64; expected encoded images"):
-        built("image_parquet", folder=parquet_folder, image_column="label").images("train", 0, 1)
-    path = parquet_folder / "test-00000-of-00001.parquet"
-    path.write_bytes(path.read_bytes()[:200])
-    with raises_data_error(f"{path}: not a whole parquet file ("):
-        built("image_parquet", folder=parquet_folder).labels("test")
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (["cat"] * 12, "such as 'cat'; expected whole numbers"),
-        ([0] * 11 + [None], "1 rows without"),
-    ],
-)
-def test_parquet_labels_that_are_no_numbers_are_refused(parquet_folder, labels, message):
-    blobs = [png(image) for image in pictures("test", 3)[0]]
-    write_shard(parquet_folder / "test-00000-of-00001.parquet", blobs, labels)
-    with raises_data_error(message):
-        built("image_parquet", folder=parquet_folder).labels("test")
-
-
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"train_labels": np.zeros(29, int)}, "29 train_labels for 30 train_images; expected one"),
         ({"train_labels": np.zeros((30, 4), int)}, "shape (30, 4); expected one label per row"),
-        ({"train_labels": np.array(["a"] * 30)}, "<U1 such as 'a'; expected whole numbers"),
+        (
+            {"train_labels": np.array(["a"] * 30)},
+            "such as 'a'; expected whole numbers, for instance nu",
+        ),
         ({"train_labels": np.array([{}] * 30)}, "holds Python objects (a pickle), which are never"),
         ({"train_images": np.zeros((30, 6, 6, 6), np.uint8)}, "is uint8 of shape (30, 6, 6, 6)"),
         ({"train_images": np.zeros((30, 6, 6))}, "is float64 of shape (30, 6, 6)"),
@@ -248,6 +178,60 @@ def test_an_npz_file_with_wrong_arrays_is_refused(npz_file, changed, message):
     np.savez(npz_file, **{name: a for name, a in arrays.items() if a is not None})
     with raises_data_error(message):
         built("npz", file=npz_file).labels("train")
+
+
+def test_a_validation_split_of_an_npz_file_stands_in_for_test_by_one_key(npz_file):
+    images, labels = pictures("train", channels=3)
+    with np.load(npz_file) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    np.savez(npz_file, **arrays | {"val_images": images[:9], "val_labels": labels[:9, None]})
+    dataset = built("npz", file=npz_file, test_split="val")
+    np.testing.assert_array_equal(whole(dataset, "test"), images[:9])
+    np.testing.assert_array_equal(dataset.labels("test"), labels[:9])
+    plain = built("npz", file=npz_file, test_split="test")
+    assert plain.fingerprint == sha256_of(npz_file) != dataset.fingerprint
+    with raises_data_error("no array 'vall_images'; it holds ") as caught:
+        built("npz", file=npz_file, train_split="vall").images("train", 0, 1)
+    assert "Did you mean 'val_images'?" in str(caught.value)
+    with pytest.raises(ConfigError, match=r"^npz.test_split: 'val' is train_split, too; expected"):
+        built("npz", file=npz_file, train_split="val", test_split="val")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("grey", [True, False])
+def test_images_that_are_too_many_for_the_memory_are_read_as_they_are_needed(
+    tmp_path, monkeypatch, save, grey
+):
+    monkeypatch.setattr(npz_rows, "WHOLE", 100)
+    monkeypatch.setattr(npz_rows, "npz_array", None)  # it would raise a TypeError
+    images, labels = pictures("train", 1 if grey else 3)
+    held = images[..., 0] if grey else images
+    save(tmp_path / "a.npz", train_images=held, train_labels=labels)
+    dataset = built("npz", file=tmp_path / "a.npz")
+    for start, stop in ((0, 7), (7, 20), (22, 30), (3, 5), (5, 5), (28, 30)):
+        ours = dataset.images("train", start, stop)
+        np.testing.assert_array_equal(ours, images[start:stop])
+        assert ours.flags.writeable
+    with raises_data_error("images 28 to 33 of train: got 2; expected 5."):
+        dataset.images("train", 28, 33)
+
+
+def test_images_that_lie_column_by_column_are_read_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(npz_rows, "WHOLE", 100)
+    images, labels = pictures("train", 3)
+    np.savez(tmp_path / "a.npz", train_images=np.asfortranarray(images), train_labels=labels)
+    dataset = built("npz", file=tmp_path / "a.npz")
+    np.testing.assert_array_equal(dataset.images("train", 4, 9), images[4:9])
+
+
+@pytest.mark.parametrize("whole", [1, 1 << 30])
+def test_a_damaged_image_array_is_refused_where_it_is_read(npz_file, monkeypatch, whole):
+    monkeypatch.setattr(npz_rows, "WHOLE", whole)
+    content = bytearray(npz_file.read_bytes())
+    content[300:600] = bytes(300)  # within the compressed training images
+    npz_file.write_bytes(content)
+    with pytest.raises(DataError, match=r"med.npz: array train_images cannot be read \("):
+        built("npz", file=npz_file).images("train", 0, 30)
 
 
 def test_a_damaged_npz_file_is_refused(npz_file):
@@ -272,6 +256,13 @@ def test_a_damaged_npz_file_is_refused(npz_file):
 def test_labels_must_be_whole_numbers(labels, message):
     with raises_data_error(message):
         checked_labels(np.array(labels), at="here")
+
+
+def test_labels_may_have_gaps(npz_file):
+    with np.load(npz_file) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    np.savez(npz_file, **arrays | {"train_labels": np.array([0, 1, 5] * 10, np.uint8)})
+    assert built("npz", file=npz_file).labels("train").tolist() == [0, 1, 5] * 10
 
 
 def test_a_dataset_without_images_says_what_it_goes_with():

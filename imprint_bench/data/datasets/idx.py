@@ -13,12 +13,15 @@ from typing import IO
 import numpy as np
 
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset, Shape, digest
+from imprint_bench.data.downloads import Download, missing
 from imprint_bench.data.files import identity
+from imprint_bench.data.vision import torchvision
 from imprint_bench.errors import DataError
 
 PREFIX = {"train": "train", "test": "t10k"}
 BYTES = 0x08  # the IDX code for unsigned bytes
-TORCHVISION = ("MNIST", "FashionMNIST", "KMNIST", "QMNIST")
+KINDS = ("images-idx3", "labels-idx1")
+TORCHVISION = ("MNIST", "FashionMNIST", "KMNIST")  # which are four IDX files, and downloaded
 
 
 @DATASETS.register("idx")
@@ -30,12 +33,13 @@ def idx(*, folder: str) -> ImageDataset:
     folder : str
         Holds train-images-idx3-ubyte, train-labels-idx1-ubyte,
         t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each with or without
-        ``.gz``: the folder ``MNIST/raw`` of torchvision.
+        ``.gz``: the folder ``MNIST/raw``, ``FashionMNIST/raw`` or ``KMNIST/raw`` of torchvision.
 
     Raises
     ------
     DataError
-        If a file is missing. Damaged files are found when they are read.
+        If a file is missing: MissingFilesError in a folder of one of these three names.
+        Damaged files are found when they are read.
 
     References
     ----------
@@ -43,8 +47,9 @@ def idx(*, folder: str) -> ImageDataset:
     a big-endian header (0, 0, type, dimensions, one size each), then the values.
     """
     place = Path(folder)
-    images = {s: _find(place, f"{PREFIX[s]}-images-idx3-ubyte") for s in SPLITS}
-    labels = {s: _find(place, f"{PREFIX[s]}-labels-idx1-ubyte") for s in SPLITS}
+    images, labels = ({s: _found(place, f"{PREFIX[s]}-{k}-ubyte") for s in SPLITS} for k in KINDS)
+    if lacking := [p for p in (*images.values(), *labels.values()) if not p.is_file()]:
+        raise _missing(place, lacking)
     return ImageDataset(
         where=str(place.absolute()),
         read_labels=partial(_labels, images, labels),
@@ -62,22 +67,31 @@ class _Header:
     offset: int  # bytes before the values
 
 
-def _find(folder: Path, name: str) -> Path:
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
-            return path
-    raise DataError(
-        f"{(folder / name).absolute()}: no such file (nor with .gz); {_remedy(folder)}, or set "
-        "paths.data=FOLDER to the folder that has it."
-    )
+def _found(folder: Path, name: str) -> Path:
+    """Return the place of the file: plain, or gzipped where only that is there."""
+    gzipped = folder / f"{name}.gz"
+    return gzipped if gzipped.is_file() and not (folder / name).is_file() else folder / name
 
 
-def _remedy(folder: Path) -> str:
-    family = folder.parent.name
-    if folder.name == "raw" and family in TORCHVISION:
-        root = folder.parent.parent.absolute()
-        return f"fetch it with torchvision.datasets.{family}({str(root)!r}, download=True)"
-    return "put the four IDX files there"
+def _missing(folder: Path, lacking: list[Path]) -> DataError:
+    what, family = "no such file (nor with .gz)", folder.parent.name
+    if folder.name != "raw" or family not in TORCHVISION:
+        return DataError(
+            f"{lacking[0].absolute()}: {what}; put the four IDX files there, or set "
+            "paths.data=FOLDER to the folder that has them."
+        )
+    published = getattr(torchvision().datasets, family)
+    downloads = [
+        Download(
+            f"{published.mirrors[0]}{name}",
+            folder / name,
+            checksum=f"md5:{md5}",
+            mirrors=tuple(f"{mirror}{name}" for mirror in published.mirrors[1:]),
+        )
+        for name, md5 in published.resources
+        if (folder / name).with_suffix("") in lacking
+    ]
+    return missing(lacking[0], downloads, what=what)
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -1,17 +1,19 @@
 """One npz file with images and labels of all splits, the layout of MedMNIST."""
 
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from imprint_bench.data.dataset import CHANNELS, DATASETS, ImageDataset, Shape
-from imprint_bench.data.files import content_hash, existing, identity, npz_array, npz_header
+from imprint_bench.data.dataset import CHANNELS, DATASETS, SPLITS, ImageDataset, Shape, digest
+from imprint_bench.data.files import content_hash, existing, npz_array, npz_header
+from imprint_bench.data.npz_rows import npz_rows
+from imprint_bench.data.shards import check_different
 from imprint_bench.errors import DataError
 
 
 @DATASETS.register("npz")
-def npz(*, file: str) -> ImageDataset:
+def npz(*, file: str, train_split: str = "train", test_split: str = "test") -> ImageDataset:
     """Return a dataset from an npz file as MedMNIST has it.
 
     Parameters
@@ -19,7 +21,9 @@ def npz(*, file: str) -> ImageDataset:
     file : str
         Holds train_images, test_images (uint8 of shape (n, h, w) or (n, h, w, 3))
         and train_labels, test_labels (whole numbers, (n,) or (n, 1)). Other
-        arrays, such as a validation split, are left alone.
+        arrays are left alone.
+    train_split, test_split : str
+        Prefix of the arrays that are trained and tested on, such as train and val.
 
     Raises
     ------
@@ -36,13 +40,22 @@ def npz(*, file: str) -> ImageDataset:
         remedy="put an npz file in MedMNIST's layout there, or set paths.data=FOLDER to the "
         "folder that has it",
     )
+    prefixes = {"train": train_split, "test": test_split}
+    check_different(prefixes, kind="npz")
     return ImageDataset(
         where=str(path.absolute()),
-        read_labels=partial(_labels, path),
-        read_images=lambda split, start, stop: _all_images(path, split, identity(path))[start:stop],
-        read_shape=lambda: _shape(path, "train")[1],
-        read_fingerprint=partial(content_hash, path),
+        read_labels=lambda split: _labels(path, prefixes[split]),
+        read_images=lambda split, start, stop: _images(path, prefixes[split], start, stop),
+        read_shape=lambda: _shape(path, train_split)[1],
+        read_fingerprint=partial(_fingerprint, path, prefixes),
     )
+
+
+def _fingerprint(path: Path, prefixes: dict[str, str]) -> str:
+    """Return the hash of the file, together with the prefixes unless they are the usual ones."""
+    if prefixes == {split: split for split in SPLITS}:
+        return content_hash(path)
+    return digest(file=content_hash(path), splits=prefixes)
 
 
 def _shape(path: Path, split: str) -> tuple[int, Shape]:
@@ -66,10 +79,14 @@ def _labels(path: Path, split: str) -> np.ndarray:
             f"{path.absolute()}: {len(labels)} {split}_labels for {rows} {split}_images; "
             "expected one label per image."
         )
+    if labels.dtype.kind in "US":
+        raise DataError(
+            f"{path.absolute()}: {split}_labels is {labels.dtype} such as {str(labels.flat[0])!r}; "
+            "expected whole numbers, for instance numpy.unique(labels, return_inverse=True)[1]."
+        )
     return labels
 
 
-@lru_cache(maxsize=1)  # an array in an npz file can only be read whole
-def _all_images(path: Path, split: str, _identity: tuple[int, int, int]) -> np.ndarray:
-    rows, shape = _shape(path, split)
-    return npz_array(path, f"{split}_images").reshape(rows, *shape)
+def _images(path: Path, split: str, start: int, stop: int) -> np.ndarray:
+    _, shape = _shape(path, split)
+    return npz_rows(path, f"{split}_images", start, stop).reshape(-1, *shape)

@@ -1,25 +1,43 @@
 """Embeddings from elsewhere: any network, any modality."""
 
-from pathlib import Path
 from typing import NoReturn
 
 from imprint_bench.data.foundation_model import FOUNDATION_MODELS, FoundationModel, WeightDecay
-from imprint_bench.data.precomputed_arrays import PrecomputedArrays
+from imprint_bench.data.precomputed_arrays import open_arrays
+from imprint_bench.data.shards import check_different
 from imprint_bench.errors import DataError
 
 
 @FOUNDATION_MODELS.register("precomputed")
-def precomputed(*, file: str, weight_decay: WeightDecay = 1e-4) -> FoundationModel:
-    """Return a foundation model whose embeddings and labels are read from npz files.
+def precomputed(
+    *,
+    file: str,
+    weight_decay: WeightDecay = 1e-4,
+    train_split: str = "train",
+    test_split: str = "test",
+    embedding_column: str = "embedding",
+    label_column: str = "label",
+) -> FoundationModel:
+    """Return a foundation model whose embeddings and labels are read from files.
 
     Parameters
     ----------
     file : str
-        Holds train_embeddings, train_labels, test_embeddings and test_labels.
-        ``{dataset}`` in it stands for the name of the dataset.
+        An npz or safetensors file that holds train_embeddings, train_labels, test_embeddings
+        and test_labels; or a parquet file with a column of embeddings (lists of numbers),
+        one of labels, and one called ``split``, which is not needed if ``{split}`` in the name
+        gives a file per split. ``{dataset}`` in it stands for the name of the dataset.
     weight_decay : float
         Lambda of least squares.
+    train_split, test_split : str
+        What the splits are called: prefix of the arrays, value of the column ``split``, or
+        part of the file's name. ``test_split=val`` tests on a validation split.
+    embedding_column, label_column : str
+        Columns of a parquet file.
     """
+    splits = {"train": train_split, "test": test_split}
+    columns = (embedding_column, label_column)
+    check_different(splits, kind="precomputed")
     return FoundationModel(
         kind="precomputed",
         version=1,
@@ -28,7 +46,9 @@ def precomputed(*, file: str, weight_decay: WeightDecay = 1e-4) -> FoundationMod
         weight_decay=weight_decay,
         load=_no_network,
         length_for=_no_network,
-        arrays_for=lambda name: PrecomputedArrays(Path(file.replace("{dataset}", name))).check(),
+        arrays_for=lambda name: open_arrays(
+            file.replace("{dataset}", name), splits=splits, columns=columns
+        ).check(),
     )
 
 

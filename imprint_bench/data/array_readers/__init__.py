@@ -1,0 +1,1 @@
+"""Readers of embeddings and labels from files, one module per format."""

@@ -1,0 +1,98 @@
+"""The parquet files of every split: found by their names, each only once."""
+
+import glob
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from imprint_bench.errors import ConfigError, DataError, did_you_mean
+
+Shards = dict[str, tuple[Path, ...]]
+
+PLACES = ("", "data")  # in the folder itself, or as in a repository of Hugging Face
+COUNTED = re.compile(r"-of-(\d+)(?:-|$)")
+
+
+def find_shards(folder: Path, splits: Mapping[str, str]) -> Shards:
+    """Return the parquet files of each split, in the order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``SPLIT-*.parquet`` or ``SPLIT.parquet``, or has a folder ``data`` that does.
+    splits : Mapping[str, str]
+        The name that each split has there.
+
+    Raises
+    ------
+    ConfigError
+        If two splits are one.
+    DataError
+        If files are missing, or one file is reached by two names.
+    """
+    check_different(splits, kind="image_parquet")
+    shards = {split: _shards(folder, name) for split, name in splits.items()}
+    seen: dict[tuple[int, int], Path] = {}
+    for path in (path for paths in shards.values() for path in paths):
+        stat = path.stat()
+        other = seen.setdefault((stat.st_dev, stat.st_ino), path)
+        if other != path:
+            raise DataError(
+                f"{path.absolute()}: the same file as {other.name}, reached by two names; "
+                "remove one."
+            )
+    return shards
+
+
+def check_different(splits: Mapping[str, str], *, kind: str) -> None:
+    """Raise ConfigError if training and test images are to come from one split."""
+    if splits["train"] == splits["test"]:
+        raise ConfigError(
+            f"{kind}.test_split: {splits['test']!r} is train_split, too; expected another split, "
+            "or the test would be on training images."
+        )
+
+
+def _shards(folder: Path, split: str) -> tuple[Path, ...]:
+    for place in (folder / name for name in PLACES):
+        several = tuple(sorted(place.glob(f"{glob.escape(split)}-*.parquet")))
+        single = place / f"{split}.parquet"
+        if several and single.is_file():
+            raise DataError(
+                f"{single.absolute()}: stands beside {several[0].name}; expected either one file "
+                "or shards, remove what does not belong there."
+            )
+        if several:
+            return _complete(several, split)
+        if single.is_file():
+            return (single,)
+    raise DataError(
+        f"{(folder / split).absolute()}-*.parquet: no such file (nor {split}.parquet, nor in "
+        f"data/){_others(folder, split)}"
+    )
+
+
+def _others(folder: Path, split: str) -> str:
+    """Return the rest of the sentence: which splits are there instead, or how to get some."""
+    files = (path for place in PLACES for path in (folder / place).glob("*.parquet"))
+    there = sorted({re.split(r"-\d", path.stem)[0] for path in files})
+    if there:
+        return (
+            f"; there are {', '.join(there)}, to be chosen with train_split and test_split."
+            + did_you_mean(split, there)
+        )
+    return (
+        "; put the parquet shards of the dataset (from huggingface.co/datasets) there, or set "
+        "paths.data=FOLDER to the folder that has them."
+    )
+
+
+def _complete(paths: tuple[Path, ...], split: str) -> tuple[Path, ...]:
+    """Return `paths` if they are as many as their names promise."""
+    promised = COUNTED.search(paths[0].stem)
+    if promised and int(promised[1]) != len(paths):
+        raise DataError(
+            f"{paths[0].parent.absolute()}: {len(paths)} of {int(promised[1])} shards "
+            f"{split}-*.parquet; fetch the others, or remove those that do not belong there."
+        )
+    return paths
