@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from imprint_bench.errors import DataError
 from imprint_bench.params import Source, check_params
+from imprint_bench.plugins import code_of
 from imprint_bench.registry import Registry
 
 SPLITS = ("train", "test")
@@ -105,6 +106,8 @@ DATASETS: Registry[Callable[..., ImageDataset]] = Registry("dataset", "imprint_b
 def build_dataset(source: Source) -> ImageDataset:
     """Return the dataset that `source` names.
 
+    The file of a function that the user imported is part of its fingerprint.
+
     Raises
     ------
     ConfigError
@@ -116,7 +119,10 @@ def build_dataset(source: Source) -> ImageDataset:
     at = f"dataset.{source.name}"
     function = DATASETS.find(source.kind, at=at)
     check_params(function, source.params, at=at)
-    return function(**source.params)
+    made = function(**source.params)
+    if (code := code_of(function)) is None:
+        return made
+    return replace(made, read_fingerprint=lambda: digest(content=made.fingerprint, code=code))
 
 
 def checked_labels(labels: np.ndarray, *, at: str) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What a foundation model is: a frozen map from images to embeddings that knows what it is."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from imprint_bench.data.computing import Computing
 from imprint_bench.data.dataset import CHANNELS, Images, Shape, digest
 from imprint_bench.data.precomputed_arrays import PrecomputedArrays
 from imprint_bench.params import AtLeast, Source, check_params
+from imprint_bench.plugins import code_of
 from imprint_bench.registry import Registry
 
 Prepare = Callable[[Images], np.ndarray]
@@ -137,6 +138,8 @@ FOUNDATION_MODELS: Registry[Callable[..., FoundationModel]] = Registry(
 def build_foundation_model(source: Source) -> FoundationModel:
     """Return the foundation model that `source` names; its network is not loaded yet.
 
+    The file of a function that the user imported is part of the identity.
+
     Raises
     ------
     ConfigError
@@ -148,4 +151,7 @@ def build_foundation_model(source: Source) -> FoundationModel:
     at = f"fm.{source.name}"
     function = FOUNDATION_MODELS.find(source.kind, at=at)
     check_params(function, source.params, at=at)
-    return function(**source.params)
+    made = function(**source.params)
+    if (code := code_of(function)) is None:
+        return made
+    return replace(made, preprocessing={**made.preprocessing, "code": code})

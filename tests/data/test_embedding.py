@@ -11,19 +11,27 @@ from contextlib import contextmanager
 import joblib
 import numpy as np
 import pytest
+import torch
 from layouts import ROWS, pictures, png, write_shard
 
 from imprint_bench.data import batches, journal
 from imprint_bench.data.array_file import checksum
-from imprint_bench.data.dataset import SPLITS
+from imprint_bench.data.dataset import DATASETS, SPLITS, build_dataset
 from imprint_bench.data.embedding import create, create_all
 from imprint_bench.data.embeddings import describe, find
-from imprint_bench.data.foundation_model import FOUNDATION_MODELS, FoundationModel, Network
+from imprint_bench.data.foundation_model import (
+    FOUNDATION_MODELS,
+    FoundationModel,
+    Network,
+    build_foundation_model,
+)
 from imprint_bench.data.resizing import Squared
 from imprint_bench.data.settings import EmbedSettings
 from imprint_bench.data.unfinished import progress_of
 from imprint_bench.errors import CacheError, DataError, ImageError
 from imprint_bench.params import Source
+from imprint_bench.plugins import load
+from imprint_bench.sweep.executor import strict
 
 PIXELS = Source("raw", "pixels", {})
 CONV = Source("conv", "random_conv", {"width": 4, "input_size": 8})
@@ -447,3 +455,97 @@ def test_a_checksum_is_that_of_the_rows(root, tiny):
     entry = create(root, CONV, tiny)
     path = entry.folder / "train_embeddings.npy"
     assert checksum(path, 3, 9) == zlib.crc32(entry.X("train")[3:9].tobytes())
+
+
+PLUGIN = """
+import numpy as np
+from imprint_bench.data.dataset import DATASETS, ImageDataset
+from imprint_bench.data.foundation_model import (
+    FOUNDATION_MODELS,
+    FoundationModel,
+    Network,
+    build_foundation_model,
+)
+from imprint_bench.data.resizing import Squared
+
+@FOUNDATION_MODELS.register("{name}")
+def mine() -> FoundationModel:
+    return FoundationModel("{name}", 1, "none", {{}}, 0.0, load, lambda shape: 3)
+
+def load(_):
+    return Network(Squared(1), lambda x: x[:, 0, 0].astype(np.float32) * {factor})
+
+@DATASETS.register("{name}")
+def stripes() -> ImageDataset:
+    images = np.arange(60, dtype=np.uint8).reshape(20, 3, 1, 1)
+    labels = np.arange(20) % 2
+    return ImageDataset(
+        "stripes", lambda s: labels, lambda s, a, b: images[a:b], lambda: (3, 1, 1), lambda: "same"
+    )
+"""
+
+
+def test_the_code_of_a_users_own_network_and_dataset_is_part_of_their_identity(root, tmp_path):
+    found = []
+    for number, factor in enumerate((1, 1, 2)):
+        name = f"mine_{number}"
+        (tmp_path / f"{name}.py").write_text(PLUGIN.format(name=name, factor=factor))
+        load([str(tmp_path / f"{name}.py")])
+        try:
+            source = Source("mine", name, {})
+            entry = create(root / str(number), source, source)
+            assert len(entry.X("test")) == 20
+            found.append((build_foundation_model(source), build_dataset(source)))
+        finally:
+            del FOUNDATION_MODELS._entries[name], DATASETS._entries[name]
+    codes = [fm.preprocessing["code"] for fm, _ in found]
+    assert len(set(codes)) == 3  # the names in the files differ, too
+    assert len({dataset.fingerprint for _, dataset in found}) == 3
+
+
+@pytest.fixture(scope="module")
+def small_network(tmp_path_factory):
+    """Return a network of torchvision with random weights, in a checkpoint in the real format."""
+    from imprint_bench.data.vision import torchvision
+
+    torch.manual_seed(0)
+    network = torchvision().models.get_model("shufflenet_v2_x0_5")
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0  # one batch settles its statistics: activations do not vanish
+    network.train()(torch.randn(16, 3, 64, 64))
+    path = tmp_path_factory.mktemp("weights") / "shufflenet.pth"
+    torch.save(network.state_dict(), path)
+    params = {"model": "shufflenet_v2_x0_5", "weights": str(path)}
+    return Source("shufflenet", "torchvision", params)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"batch_size": 1},
+        {"batch_size": 64},
+        {"batch_size": 64, "channels_last": False},
+        {"batch_size": 8, "loaders": 0},
+        {"batch_size": 8, "loaders": 1},
+        {"batch_size": 8, "loaders": 2},
+    ],
+    ids=str,
+)
+def test_embeddings_do_not_depend_on_batch_layout_and_loaders(root, tiny, small_network, how):
+    expected = create(root / "one", small_network, tiny, EmbedSettings(batch_size=5, device="cpu"))
+    made = create(root / "other", small_network, tiny, EmbedSettings(device="cpu", **how))
+    for split in SPLITS:
+        scale = np.abs(expected.X(split)).max()
+        assert scale > 0.1
+        np.testing.assert_allclose(made.X(split), expected.X(split), rtol=1e-5, atol=1e-5 * scale)
+
+
+def test_embeddings_do_not_depend_on_the_number_of_workers(root, tiny, small_network):
+    def with_workers(n):
+        return create(root / str(n), small_network, tiny, SMALL, each=strict(n))
+
+    for split in SPLITS:
+        np.testing.assert_allclose(
+            with_workers(2).X(split), with_workers(1).X(split), rtol=1e-5, atol=1e-5
+        )
