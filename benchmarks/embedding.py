@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmarks.jobs import config_of
 from imprint_bench.config import Config
-from imprint_bench.data.batches import Batch, Done
-from imprint_bench.data.embedding import create_all
+from imprint_bench.data.embeddings.batches import Batch, Done
+from imprint_bench.data.embeddings.creation import create_all
 from imprint_bench.params import Source
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.run import described, embed, run, store_of

@@ -11,7 +11,7 @@ from imprint_bench.command_line import check, parse
 from imprint_bench.composing import compose
 from imprint_bench.config import Config, read
 from imprint_bench.data.dataset import SPLITS
-from imprint_bench.data.embeddings import Embeddings
+from imprint_bench.data.embeddings.cache import Embeddings
 from imprint_bench.sweep.joining import joined
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.planner import make_plan

@@ -19,7 +19,9 @@ from imprint_bench.analysis.figures import FIGURES
 from imprint_bench.analysis.frames import rows_of_plan
 from imprint_bench.analysis.tables import TABLES
 from imprint_bench.config import Config
-from imprint_bench.data.description import Description
+from imprint_bench.data.embeddings.description import Description
+from imprint_bench.params import takes
+from imprint_bench.registry import Registry
 from imprint_bench.sweep.plan import Plan, group_columns, setting_columns
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.run import pending, store_of
@@ -155,12 +157,22 @@ def _reporting(config: Config, n_datasets: int, n_parts: int) -> Step:
     plan, seconds = _timed_plan(config, n_datasets)
     rows = _rows(config, plan)
     made = [
-        *build(TABLES, {name: {} for name in TABLES}, rows, command=""),
-        *build(FIGURES, {name: {} for name in FIGURES}, rows, command=""),
+        *build(TABLES, _of_rows_alone(TABLES), rows, command=""),
+        *build(FIGURES, _of_rows_alone(FIGURES), rows, command=""),
     ]
     if refused := [view.sentence for view in made if isinstance(view, Refusal)]:
         raise RuntimeError(refused[0])
     return Step(len(plan), _n_parts(config), seconds)
+
+
+def _of_rows_alone(registry: Registry[Callable[..., Any]]) -> dict[str, dict[str, Any]]:
+    """Return requests for the tables or figures that take nothing but the rows."""
+    further = ("collapse", "samples")
+    return {
+        name: {}
+        for name, function in registry.items()
+        if not any(takes(function, w) for w in further)
+    }
 
 
 def _rows(config: Config, plan: Plan) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imprint_bench.data.description import Description
+from imprint_bench.data.embeddings.description import Description
 
 CLUSTERS, RANK = 12, 24  # within a class
 SPREAD, NOISE = 1.2, 0.3  # Lloyd then takes tens of iterations, as on real embeddings

@@ -24,8 +24,8 @@ from imprint_bench.core.aggregation import AGGREGATIONS
 from imprint_bench.core.generator import GENERATORS
 from imprint_bench.core.normalization import PROXY_NORMALIZATIONS, ROW_NORMALIZATIONS
 from imprint_bench.data.dataset import DATASETS
+from imprint_bench.data.embeddings.settings import EmbedSettings, read_settings
 from imprint_bench.data.foundation_model import FOUNDATION_MODELS
-from imprint_bench.data.settings import EmbedSettings, read_settings
 from imprint_bench.data.tasks import MAPPINGS
 from imprint_bench.errors import ConfigError
 from imprint_bench.execution import Execution, Shard, read_execution, read_shard

@@ -14,8 +14,8 @@ import numpy as np
 
 from imprint_bench.analysis.build import Refusal
 from imprint_bench.config import Config
-from imprint_bench.data.description import Description
-from imprint_bench.data.embeddings import Embeddings
+from imprint_bench.data.embeddings.cache import Embeddings
+from imprint_bench.data.embeddings.description import Description
 from imprint_bench.errors import IncompleteError, RunFailed
 from imprint_bench.execution import Shard
 from imprint_bench.reporting import Launch, Views, report, without

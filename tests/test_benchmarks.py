@@ -17,7 +17,7 @@ from benchmarks.jobs import config_of
 from benchmarks.pages import machine_text
 from benchmarks.strata import Stratum, sample, strata_of, whole_seconds
 from benchmarks.work import unique_work
-from imprint_bench.data.description import Description
+from imprint_bench.data.embeddings.description import Description
 from imprint_bench.sweep.planner import make_plan
 
 CHECKOUT = Path(__file__).parents[1]

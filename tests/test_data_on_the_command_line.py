@@ -11,7 +11,7 @@ import pytest
 from layouts import pictures, png, write_idx_folder, write_shard
 
 from imprint_bench.__main__ import main
-from imprint_bench.data.vision import torchvision
+from imprint_bench.data.networks.vision import torchvision
 from imprint_bench.sweep.store import read_rows
 
 TINY = ("task=[all]", "gen=[mean]", "norm=l2", "seeds=[0]", "figure=[]", "table=[]", "n_jobs=1")
@@ -103,7 +103,7 @@ def test_the_stage_data_shows_what_is_there_and_writes_nothing(run, elsewhere):
 
 
 def test_the_stage_data_knows_what_is_cached_and_what_is_half_done(run, elsewhere, monkeypatch):
-    from imprint_bench.data import batches
+    from imprint_bench.data.embeddings import batches
 
     assert run(*TINY, "fm=[pixels]", "stages=[embed]")[0] == 0
     real, calls = batches.record, []

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from imprint_bench.sweep.store import Store
@@ -33,3 +34,24 @@ def test_mobilenet_on_mnist_reaches_the_known_accuracies(shared_data, litert_net
         chosen = rows[(rows["gen"] == gen) & (norms == norm).all(axis=1)]
         assert len(chosen) == 3  # seeds
         assert 100 * chosen["accuracy"].median() == pytest.approx(percent, abs=0.1)
+
+
+def test_nc1_rises_with_the_number_of_imagenet_classes_under_each_label(
+    shared_data, litert_network, tmp_path
+):
+    overrides = [
+        "+sweep=nc_imagenet32", "fm=[mobilenet_v1_025]", "gen=[mean]",
+        "mapping.d_in_1.d=[1,3,9]", "mapping.d_in_1.draws=3", "seeds=[0]",
+        f"paths.data={shared_data}", f"paths.results={tmp_path}", "n_jobs=2",
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "imprint_bench", *overrides]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, timeout=900)
+    folder = tmp_path / "reports" / "nc_imagenet32"
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "NC1 rises with d for 1 of 1 foundation model (Spearman&#39;s rho " in page
+    means = pd.read_csv(folder / "figures" / "nc1_over_d.csv")
+    assert means["d"].tolist() == [1, 3, 9]
+    assert means["nc1"].is_monotonic_increasing
+    assert means["nc1"].iloc[2] > 4 * means["nc1"].iloc[0]
+    assert (folder / "tables" / "neural_collapse.csv").is_file()
+    assert (folder / "figures" / "montage_imagenet32.svg").is_file()

@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -78,12 +79,22 @@ def rows() -> pd.DataFrame:
     ).astype({"gen_k": "Int64"})
 
 
+def images(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a white and a black image of the dataset, which `montage` shows."""
+    pair = [np.full((4, 4, 1), value, np.uint8) for value in (255, 0)]
+    shown = pd.DataFrame({"dataset": EVIL, "source": None, "label": [0, 1], "row": [0, 1]})
+    return shown.assign(name=[EVIL, None], n_classes=2, image=pair, problem=None)
+
+
 def write(folder: Path, rows: pd.DataFrame, **kwargs: object) -> Path:
+    collapse = rows[["fm", "dataset", "mapping", "task"]].drop_duplicates()
+    collapse = collapse.assign(nc1=1.5, nc1_as_published=2.5)
+    given = {"collapse": lambda: collapse, "samples": lambda: images(rows)}
     request = {
         "name": "small",
         "rows": rows,
-        "tables": build(TABLES, dict.fromkeys(TABLES), rows, command=COMMAND),
-        "figures": build(FIGURES, dict.fromkeys(FIGURES), rows, command=COMMAND),
+        "tables": build(TABLES, dict.fromkeys(TABLES), rows, command=COMMAND, given=given),
+        "figures": build(FIGURES, dict.fromkeys(FIGURES), rows, command=COMMAND, given=given),
         "dropped": pd.DataFrame({"reason": []}),
         "provenance": {"command": COMMAND, "time": "2026-01-02", "versions": {"numpy": "2.4.6"}},
     }
@@ -124,7 +135,10 @@ def test_the_page_is_self_contained_and_what_it_links_to_is_there(rows, tmp_path
     assert not re.search(r'(src|href)="(https?:)?//', content)
     assert not set(page.tags) & {"link", "img", "iframe", "object"}
     files = [link for link in page.links if not link.startswith("#")]
-    assert len(files) == 3 * len(TABLES) + 3 * len(FIGURES) + 4
+    data = {"critical_difference": 3, "accuracy_over_k": 1, "montage": 1, "nc1_over_d": 1}
+    pictures = len(data) - 1  # there is no line of NC1 without mappings that join classes
+    assert set(data) == set(FIGURES)
+    assert len(files) == 3 * len(TABLES) + 3 * pictures + sum(data.values())
     assert all((path.parent / link).is_file() for link in files)
     anchors = [link[1:] for link in page.links if link.startswith("#")]
     assert all(f'id="{anchor}"' in content for anchor in anchors)
@@ -181,6 +195,18 @@ def test_provenance_shows_blocks_lists_and_the_command(rows, tmp_path):
     assert f"<pre>{COMMAND}</pre>" in content
     assert "<pre>seeds: [0]\nk: 1</pre>" in content
     assert "<dt>a_b</dt>" in content
+
+
+def test_pictures_of_images_are_in_the_page_and_small(rows, tmp_path):
+    path = write(tmp_path, rows)
+    page = Page(path)
+    assert page.tags.count("image") == 1
+    assert "img-src data:" in page.policy
+    assert f"Images of {EVIL}" in page.text
+    assert path.stat().st_size < 100_000
+    names = [file.name for file in (tmp_path / "figures").glob("montage_*")]
+    assert len(names) == 4
+    assert not set("".join(names)) & set("<>()/ %")
 
 
 def test_the_same_input_gives_the_same_page(rows, tmp_path):

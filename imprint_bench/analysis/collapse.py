@@ -75,7 +75,7 @@ def neural_collapse(
         Column("fm", "model"),
         Column("dataset", "dataset"),
         *([Column("joined", "mapping")] if _joined_tells(frame) else []),
-        *([Column("task", "task")] if frame["task"].nunique() > 1 else []),
+        *([Column("task", "task")] if len(frame["task"].unique()) > 1 else []),
         *([Column("d", "d", COUNT)] if frame["d"].notna().any() else []),
         Column("n_mappings", "mappings", COUNT),
         Column("nc1_mean", "NC1", NUMBER),
@@ -89,7 +89,7 @@ def neural_collapse(
         "is larger."
     )
     if frame["kmeans_gain"].notna().any():
-        columns.append(Column("kmeans_gain", "k-means gain", FRACTION))
+        columns.append(Column("kmeans_gain", "k-means gain, points", FRACTION))
         caption += (
             " k-means gain: accuracy with the best k in view less that with k = 1, in percentage "
             "points (mean over mappings of the best configuration's median over seeds)."
@@ -131,7 +131,7 @@ def nc1_over_d(
         "95 % confidence interval (Student's t) as a band."
     )
     caption = " ".join([caption, *notes])
-    telling = [column for column in PLACE if column == "fm" or view[column].nunique() > 1]
+    telling = [column for column in PLACE if column == "fm" or len(view[column].unique()) > 1]
     view = view.assign(line=view[telling].astype(str).agg(" · ".join, axis=1))
     exact = view[["line", *KEYS, "d", *MEASURES]]
     if view["d"].nunique() < 2:
@@ -144,7 +144,8 @@ def nc1_over_d(
     from imprint_bench.analysis.lines import draw_over_d
 
     picture, finding = draw_over_d(data), _trend(view, telling)
-    return Drawing(name, title, caption, picture, {"": data, "_mappings": exact}, finding)
+    data_files = {"": data, "_mappings": exact}
+    return Drawing(name, title, f"{finding} {caption}", picture, data_files, finding)
 
 
 def _in_view(
@@ -171,7 +172,7 @@ def _in_view(
 
 def _joined_tells(frame: pd.DataFrame) -> bool:
     """Tell whether the name of the mapping says what the other columns do not."""
-    return frame["joined"].nunique() > 1 or bool(frame["d"].isna().any())
+    return len(frame["joined"].unique()) > 1 or bool(frame["d"].isna().any())
 
 
 def _gains(rows: pd.DataFrame) -> pd.DataFrame:

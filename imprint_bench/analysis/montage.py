@@ -59,7 +59,9 @@ def _montage(dataset: str, group: pd.DataFrame) -> Drawing:
     array, n_levels = reduced(grid([line["image"].tolist() for line in lines]))
     caption = _caption(pictured, len(lines))
     if n_levels < 256:
-        caption += f" Reduced to {n_levels} levels of red, green and blue, so that the page is small."
+        caption += (
+            f" Reduced to {n_levels} levels of red, green and blue, so that the page is small."
+        )
     picture = _draw(array, [_label(line.iloc[0]) for line in lines])
     data = {"": pictured[["source", "label", "name", "row"]]}
     return Drawing(name, title, caption, picture, data, caption.split(". ")[0].rstrip(".") + ".")
@@ -97,8 +99,9 @@ def thumbnail(image: np.ndarray, height: int) -> np.ndarray:
 
     A large image is averaged over whole blocks of pixels first.
     """
-    block = max(1, min(image.shape[0] // height, image.shape[1] // (WIDEST * height) or 1))
-    h, w = image.shape[0] // block, image.shape[1] // block
+    h, w = image.shape[:2]
+    block = max(1, min(max(h // height, w // (WIDEST * height)), h, w))
+    h, w = h // block, w // block
     blocks = image[: h * block, : w * block].reshape(h, block, w, block, -1)
     image = blocks.mean(axis=(1, 3)).round().astype(np.uint8)
     scale = min(height / h, WIDEST * height / w)

@@ -54,10 +54,8 @@ def show(value: Any, kind: str) -> str:
         return f"{100 * value:.2f}"
     if kind == RANK:
         return f"{value:.2f}"
-    if kind == SECONDS:
+    if kind in (SECONDS, NUMBER):
         return f"{value:.2g}" if abs(value) < 0.1 else f"{value:.2f}"
-    if kind == NUMBER:
-        return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
     if kind in (COUNT, N_SHOT):
         return f"{value:,.0f}" if isinstance(value, int | float) else f"{value}"
     return visible(str(value))

@@ -33,7 +33,7 @@ from imprint_bench.analysis.table import COUNT, FRACTION, N_SHOT, RANK, SECONDS,
 from imprint_bench.errors import ConfigError, IncompleteError, did_you_mean
 from imprint_bench.registry import Registry
 
-TABLES: Registry[Callable[..., Table]] = Registry("table")
+TABLES: Registry[Callable[..., Table | list[Table]]] = Registry("table")
 TABLES.add("neural_collapse", neural_collapse)
 
 RESULTS = (

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from imprint_bench.data.computing import Computing
 from imprint_bench.data.dataset import CHANNELS, Images, Shape, digest
-from imprint_bench.data.precomputed_arrays import PrecomputedArrays
+from imprint_bench.data.networks.computing import Computing
+from imprint_bench.data.reading.precomputed_arrays import PrecomputedArrays
 from imprint_bench.params import AtLeast, Source, check_params
 from imprint_bench.plugins import code_of
 from imprint_bench.registry import Registry

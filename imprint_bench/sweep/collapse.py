@@ -21,9 +21,9 @@ from imprint_bench.core.neural_collapse import nc1, nc1_as_published
 from imprint_bench.core.normalization import l2_normalize
 from imprint_bench.core.sampling import map_labels
 from imprint_bench.data.dataset import digest
-from imprint_bench.data.embeddings import Embeddings, opened
-from imprint_bench.data.entry import entry_folder
-from imprint_bench.data.manifest import damage, sealed
+from imprint_bench.data.embeddings.cache import Embeddings, opened
+from imprint_bench.data.embeddings.entry import entry_folder
+from imprint_bench.data.embeddings.manifest import damage, sealed
 from imprint_bench.data.tasks import LabelMap
 from imprint_bench.durable import remove_unfinished, write_bytes
 from imprint_bench.sweep.executor import Failure, each

@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from imprint_bench.config import Config
 from imprint_bench.core.sampling import rows_of
-from imprint_bench.data.description import Description
-from imprint_bench.data.material import build_material
-from imprint_bench.data.timing import seconds_per_image
+from imprint_bench.data.embeddings.description import Description
+from imprint_bench.data.embeddings.material import build_material
+from imprint_bench.data.embeddings.timing import seconds_per_image
 from imprint_bench.params import Source
 from imprint_bench.sweep.bank import compute
 from imprint_bench.sweep.executor import chosen_executor, workers

@@ -9,13 +9,13 @@ import numpy as np
 
 from imprint_bench.config import Config
 from imprint_bench.data.dataset import SPLITS, ImageDataset, build_dataset
-from imprint_bench.data.downloads import Download, MissingFilesError, remote_size
-from imprint_bench.data.entry import entry_folder
+from imprint_bench.data.embeddings.entry import entry_folder
+from imprint_bench.data.embeddings.manifest import damage
+from imprint_bench.data.embeddings.material import Material, build_material
+from imprint_bench.data.embeddings.timing import seconds_per_image
+from imprint_bench.data.embeddings.unfinished import progress_of
+from imprint_bench.data.fetching.downloads import Download, MissingFilesError, remote_size
 from imprint_bench.data.foundation_model import build_foundation_model
-from imprint_bench.data.manifest import damage
-from imprint_bench.data.material import Material, build_material
-from imprint_bench.data.timing import seconds_per_image
-from imprint_bench.data.unfinished import progress_of
 from imprint_bench.errors import DataError, ImprintError
 from imprint_bench.params import Source
 from imprint_bench.sweep.executor import workers

@@ -8,7 +8,7 @@ import numpy as np
 from imprint_bench.core.distances import METRICS
 from imprint_bench.core.generator import GENERATORS, randomness
 from imprint_bench.core.imprinting import BLOCK_ENTRIES
-from imprint_bench.data.description import Description
+from imprint_bench.data.embeddings.description import Description
 from imprint_bench.sweep.unit import Unit
 
 TRACED_ROWS = (400, 800)  # of one class

@@ -12,7 +12,7 @@ import pandas as pd
 from imprint_bench.config import FROM_FM, Config, Method
 from imprint_bench.core.generator import GENERATORS, Generator
 from imprint_bench.core.scoring import Setting
-from imprint_bench.data.description import Description
+from imprint_bench.data.embeddings.description import Description
 from imprint_bench.data.tasks import MAPPINGS, MappedLabels, Task, mapped, resolve_task
 from imprint_bench.errors import ConfigError
 from imprint_bench.sweep.plan import (

@@ -46,7 +46,7 @@ def samples(config: Config) -> pd.DataFrame:
         except (ImprintError, OSError) as error:
             records.append({"dataset": dataset.name, "problem": str(error)})
     frame = pd.DataFrame(records, columns=list(COLUMNS), dtype=object)
-    return frame.astype({name: "Int64" for name in ("label", "n_classes", "row")})
+    return frame.astype(dict.fromkeys(("label", "n_classes", "row"), "Int64"))
 
 
 def lines(dataset: ImageDataset) -> list[Line]:
@@ -113,7 +113,7 @@ def _read(dataset: ImageDataset, rows: Sequence[int]) -> Mapping[int, np.ndarray
     ImageError
         If all are broken.
     """
-    wanted, found = set(rows), {}
+    wanted, found = set(rows), dict[int, np.ndarray]()
     broken: ImageError | None = None
     for run in runs(rows):
         try:

@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -49,3 +50,26 @@ def study() -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows)
     return frame.astype({"gen_k": "Int64", "n_shot": "Int64", "agg_m": "Int64"})
+
+
+def sample(dataset: str, row: int, image: np.ndarray | None, **facts: object) -> dict:
+    """Return a row of `samples`: image number `row`, of class row // 2."""
+    none = {"source": None, "name": None, "n_classes": 2, "problem": None}
+    return none | {"dataset": dataset, "label": row // 2, "row": row, "image": image} | facts
+
+
+@pytest.fixture
+def given(study):
+    """Return what some tables and figures get beside rows: NC1 of the study, and images."""
+    instances = study[["fm", "dataset", "mapping", "task"]].drop_duplicates()
+    nc1 = np.arange(1.0, len(instances) + 1)
+    collapse = instances.assign(nc1=nc1, nc1_as_published=2 * nc1)
+    rng = np.random.default_rng(0)
+    samples = pd.DataFrame(
+        [
+            sample(dataset, row, rng.integers(0, 256, (6, 6, channels), np.uint8))
+            for dataset, channels in (("mnist", 1), ("cifar10", 3))
+            for row in range(4)
+        ]
+    )
+    return {"collapse": lambda: collapse, "samples": lambda: samples}

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from imprint_bench.analysis.build import build
+from imprint_bench.analysis.drawing import write_drawing
 from imprint_bench.analysis.figures import (
     FIGURES,
     accuracy_over_k,
     critical_difference,
-    write_drawing,
 )
 from imprint_bench.analysis.lines import spread
 
@@ -108,10 +109,16 @@ def test_a_name_with_markup_is_text_in_the_picture(name, several_k, tmp_path):
 
 
 @pytest.mark.parametrize("name", list(FIGURES))
-def test_figure_contract(name, several_k, tmp_path):
-    before = several_k.copy()
-    drawing = FIGURES[name](several_k)
-    assert drawing.name == name
-    assert drawing.caption.endswith(".")
-    assert {p.suffix for p in write_drawing(drawing, tmp_path)} == {".svg", ".pdf", ".png", ".csv"}
-    pd.testing.assert_frame_equal(several_k, before)
+def test_figure_contract(name, several_k, given, tmp_path):
+    rows = pd.concat([several_k.assign(mapping=f"joined-{d}-0") for d in (1, 2)])
+    collapse = pd.concat([given["collapse"]().assign(mapping=f"joined-{d}-0") for d in (1, 2)])
+    given["collapse"] = lambda: collapse
+    before = rows.copy()
+    drawings = build(FIGURES, {name: {}}, rows, command="", given=given)
+    for drawing in drawings:
+        assert drawing.name.startswith(name)
+        assert drawing.caption.endswith(".")
+        suffixes = {path.suffix for path in write_drawing(drawing, tmp_path)}
+        assert suffixes == {".svg", ".pdf", ".png", ".csv"}
+    assert len({drawing.name for drawing in drawings}) == len(drawings) > 0
+    pd.testing.assert_frame_equal(rows, before)

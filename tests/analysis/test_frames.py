@@ -179,24 +179,26 @@ def test_a_row_that_is_not_ok_has_no_accuracy_whatever_is_stored(study):
     assert rows["accuracy"][1:].tolist() == study["accuracy"][1:].tolist()
 
 
-def filled(registry, rows):
+def filled(registry, rows, given):
     """Return everything in a registry made of these rows, leaving out what is incomplete."""
-    given = {"allow_incomplete": True}
-    params = {n: {k: v for k, v in given.items() if takes(registry[n], k)} for n in registry}
-    return build(registry, params, rows, command="run")
+    set_by_report = {"allow_incomplete": True}
+    params = {
+        n: {k: v for k, v in set_by_report.items() if takes(registry[n], k)} for n in registry
+    }
+    return build(registry, params, rows, command="run", given=given)
 
 
 @pytest.mark.parametrize("registry", [TABLES, FIGURES], ids=["tables", "figures"])
 @pytest.mark.parametrize("status", ["crashed", "failed"])
-def test_no_table_or_figure_sees_a_row_that_is_not_ok(study, registry, status):
+def test_no_table_or_figure_sees_a_row_that_is_not_ok(study, given, registry, status):
     """Whatever numbers such a row has, what is made is what a missing row gives."""
     plan = study.drop(columns=RESULTS[1:])
     absurd = study[RESULTS].copy()
     absurd.loc[0, ["status", "accuracy", "gen_seconds"]] = [status, 99.0, 1e9]
-    made = filled(registry, rows_of_plan(plan, absurd))
-    expected = filled(registry, rows_of_plan(plan, study.loc[1:, RESULTS]))
+    made = filled(registry, rows_of_plan(plan, absurd), given)
+    expected = filled(registry, rows_of_plan(plan, study.loc[1:, RESULTS]), given)
     assert [repr(m).replace(status, "missing") for m in made] == [repr(m) for m in expected]
-    everything = filled(registry, rows_of_plan(plan, study[RESULTS]))
+    everything = filled(registry, rows_of_plan(plan, study[RESULTS]), given)
     assert [repr(m) for m in everything] != [repr(m) for m in expected]
 
 

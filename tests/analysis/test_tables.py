@@ -71,15 +71,26 @@ def test_runtimes_are_medians_of_seconds(study):
 
 
 @pytest.mark.parametrize("name", list(TABLES))
-def test_table_contract(name, study):
+def test_table_contract(name, study, given):
     before = study.copy()
-    table = TABLES[name](study)
+    (table,) = build(TABLES, {name: {}}, study, command="", given=given)
     assert table.name == name
     assert list(table.frame[[c.name for c in table.columns]]) == [c.name for c in table.columns]
     for column in table.columns:
         is_number = pd.api.types.is_numeric_dtype(table.frame[column.name])
         assert is_number == (column.kind != TEXT), column
     pd.testing.assert_frame_equal(study, before)
+
+
+def test_what_no_table_asks_for_is_not_computed(study, given):
+    def never():
+        raise AssertionError("computed though nobody needs it")
+
+    (table,) = build(TABLES, {"norms": {}}, study, command="", given={"collapse": never})
+    assert table.name == "norms"
+    both = {"collapse": given["collapse"], "samples": never}
+    (table,) = build(TABLES, {"neural_collapse": {}}, study, command="", given=both)
+    assert sorted(table.frame["nc1_mean"]) == [1.0, 2.0, 3.0]
 
 
 def test_text_is_aligned_with_oracles_below_a_rule(study):

@@ -7,8 +7,8 @@ import pytest
 from layouts import ROWS, pictures, write_idx, write_idx_folder
 from sklearn.datasets import load_digits
 
-from imprint_bench.data import npz_rows
 from imprint_bench.data.dataset import SPLITS, build_dataset, checked_labels
+from imprint_bench.data.reading import npz_rows
 from imprint_bench.durable import sha256_of
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import Source

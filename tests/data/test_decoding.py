@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imprint_bench.data import decoding
-from imprint_bench.data.decoding import decoded, decoded_all, shape_of, shape_of_first
+from imprint_bench.data.reading import decoding
+from imprint_bench.data.reading.decoding import decoded, decoded_all, shape_of, shape_of_first
 from imprint_bench.errors import DataError, ImageError
 
 RNG = np.random.default_rng(0)

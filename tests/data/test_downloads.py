@@ -19,8 +19,14 @@ import numpy as np
 import pytest
 
 from imprint_bench import durable
-from imprint_bench.data import downloads, unpacking
-from imprint_bench.data.downloads import Download, MissingFilesError, fetch, missing, remote_size
+from imprint_bench.data.fetching import downloads, unpacking
+from imprint_bench.data.fetching.downloads import (
+    Download,
+    MissingFilesError,
+    fetch,
+    missing,
+    remote_size,
+)
 from imprint_bench.errors import DataError, StoreError
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)  # more than one block
@@ -373,7 +379,8 @@ def test_a_disk_that_fills_up_while_unpacking_keeps_the_archive_and_nothing_else
 KILLED = """
 import os, signal
 from pathlib import Path
-from imprint_bench.data import downloads, unpacking
+from imprint_bench.data.fetching import downloads
+from imprint_bench.data.fetching import unpacking
 
 def kill(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -428,7 +435,7 @@ def test_two_processes_that_fetch_the_same_files_both_end_well(tmp_path, served,
     (served[0] / "two.tar.gz").write_bytes(archive("tar.gz"))
     program = f"""
 from pathlib import Path
-from imprint_bench.data.downloads import Download, fetch
+from imprint_bench.data.fetching.downloads import Download, fetch
 
 folder = Path({str(tmp_path)!r})
 wanted = [

@@ -14,20 +14,20 @@ import pytest
 import torch
 from layouts import ROWS, pictures, png, write_shard
 
-from imprint_bench.data import batches, journal
-from imprint_bench.data.array_file import checksum
 from imprint_bench.data.dataset import DATASETS, SPLITS, build_dataset
-from imprint_bench.data.embedding import create, create_all
-from imprint_bench.data.embeddings import describe, find
+from imprint_bench.data.embeddings import batches, journal
+from imprint_bench.data.embeddings.array_file import checksum
+from imprint_bench.data.embeddings.cache import describe, find
+from imprint_bench.data.embeddings.creation import create, create_all
+from imprint_bench.data.embeddings.settings import EmbedSettings
+from imprint_bench.data.embeddings.unfinished import progress_of
 from imprint_bench.data.foundation_model import (
     FOUNDATION_MODELS,
     FoundationModel,
     Network,
     build_foundation_model,
 )
-from imprint_bench.data.resizing import Squared
-from imprint_bench.data.settings import EmbedSettings
-from imprint_bench.data.unfinished import progress_of
+from imprint_bench.data.networks.resizing import Squared
 from imprint_bench.errors import CacheError, DataError, ImageError
 from imprint_bench.params import Source
 from imprint_bench.plugins import load
@@ -127,7 +127,7 @@ def test_a_kill_at_any_moment_of_a_batch_costs_that_batch(
 
 @pytest.mark.parametrize("name", ["write_labels", "publish", "leave_no_trace"])
 def test_a_kill_while_an_entry_is_finished_costs_no_batch(root, tiny, monkeypatch, name):
-    from imprint_bench.data import embedding
+    from imprint_bench.data.embeddings import creation as embedding
 
     with killed_at(monkeypatch, embedding, name, 1):
         assert in_a_child(lambda: create(root, CONV, tiny, SMALL)) == -signal.SIGKILL
@@ -466,7 +466,7 @@ from imprint_bench.data.foundation_model import (
     Network,
     build_foundation_model,
 )
-from imprint_bench.data.resizing import Squared
+from imprint_bench.data.networks.resizing import Squared
 
 @FOUNDATION_MODELS.register("{name}")
 def mine() -> FoundationModel:
@@ -506,7 +506,7 @@ def test_the_code_of_a_users_own_network_and_dataset_is_part_of_their_identity(r
 @pytest.fixture(scope="module")
 def small_network(tmp_path_factory):
     """Return a network of torchvision with random weights, in a checkpoint in the real format."""
-    from imprint_bench.data.vision import torchvision
+    from imprint_bench.data.networks.vision import torchvision
 
     torch.manual_seed(0)
     network = torchvision().models.get_model("shufflenet_v2_x0_5")

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from layouts import ROWS, pictures
 
-from imprint_bench.data.batches import Batch, Target, embed_batch
-from imprint_bench.data.computing import Computing
 from imprint_bench.data.dataset import SPLITS
-from imprint_bench.data.embedding import create
-from imprint_bench.data.embeddings import describe, find
-from imprint_bench.data.entry import unfinished
-from imprint_bench.data.settings import EmbedSettings
+from imprint_bench.data.embeddings.batches import Batch, Target, embed_batch
+from imprint_bench.data.embeddings.cache import describe, find
+from imprint_bench.data.embeddings.creation import create
+from imprint_bench.data.embeddings.entry import unfinished
+from imprint_bench.data.embeddings.settings import EmbedSettings
+from imprint_bench.data.networks.computing import Computing
 from imprint_bench.errors import CacheError, ConfigError, DataError, StoreError
 from imprint_bench.params import Source
 

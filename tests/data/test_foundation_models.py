@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from imprint_bench.data.dataset import build_dataset
 from imprint_bench.data.foundation_model import build_foundation_model
-from imprint_bench.data.resizing import squared
+from imprint_bench.data.networks.resizing import squared
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import Source
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imprint_bench.data import image_files
 from imprint_bench.data.dataset import SPLITS, build_dataset
-from imprint_bench.data.vision import torchvision
+from imprint_bench.data.networks.vision import torchvision
+from imprint_bench.data.reading import image_files
 from imprint_bench.errors import ConfigError, DataError, ImageError
 from imprint_bench.params import Source
 

@@ -36,11 +36,11 @@ from scipy.io import savemat
 from imprint_bench.command_line import parse
 from imprint_bench.composing import compose
 from imprint_bench.config import read
-from imprint_bench.data.array_pickle import load_arrays
 from imprint_bench.data.dataset import SPLITS, ImageDataset, build_dataset
 from imprint_bench.data.datasets.image_parquet import image_parquet
-from imprint_bench.data.downloads import Download, MissingFilesError, fetch
-from imprint_bench.data.vision import torchvision
+from imprint_bench.data.fetching.downloads import Download, MissingFilesError, fetch
+from imprint_bench.data.networks.vision import torchvision
+from imprint_bench.data.reading.array_pickle import load_arrays
 from imprint_bench.errors import ConfigError, DataError, ImageError
 from imprint_bench.params import Source
 

@@ -9,10 +9,10 @@ from PIL import Image
 from imprint_bench.command_line import parse
 from imprint_bench.composing import compose
 from imprint_bench.config import read
-from imprint_bench.data.computing import Computing
-from imprint_bench.data.downloads import MissingFilesError
+from imprint_bench.data.fetching.downloads import MissingFilesError
 from imprint_bench.data.foundation_model import build_foundation_model
-from imprint_bench.data.vision import torchvision
+from imprint_bench.data.networks.computing import Computing
+from imprint_bench.data.networks.vision import torchvision
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import Source
 
@@ -80,7 +80,7 @@ def test_pixels_are_within_two_grey_levels_of_timms_own_transform(name, library,
     )
     transform = library.data.create_transform(**config, normalize=False)
     settings = fm.preprocessing
-    from imprint_bench.data.cropping import Cropped
+    from imprint_bench.data.networks.cropping import Cropped
 
     prepare = Cropped(
         settings["resize"],

@@ -15,8 +15,8 @@ from torch import nn
 from imprint_bench.command_line import parse
 from imprint_bench.composing import compose
 from imprint_bench.config import read
-from imprint_bench.data.exported_program import clean_archive
 from imprint_bench.data.foundation_model import build_foundation_model
+from imprint_bench.data.networks.exported_program import clean_archive
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import Source
 
@@ -366,7 +366,7 @@ def test_compiled_code_in_a_program_is_refused(tmp_path):
 
 
 def test_a_real_network_goes_through_the_check(tmp_path):
-    from imprint_bench.data.vision import torchvision
+    from imprint_bench.data.networks.vision import torchvision
 
     with torch.random.fork_rng(devices=[]):
         model = torchvision().models.mobilenet_v3_small(weights=None).eval()

@@ -12,16 +12,16 @@ from PIL import Image
 from imprint_bench.command_line import parse
 from imprint_bench.composing import compose
 from imprint_bench.config import read
-from imprint_bench.data import weights as weights_module
-from imprint_bench.data.computing import Computing
-from imprint_bench.data.cropping import Cropped, as_tensor
-from imprint_bench.data.downloads import MissingFilesError
+from imprint_bench.data.fetching.downloads import MissingFilesError
 from imprint_bench.data.foundation_model import build_foundation_model
 from imprint_bench.data.foundation_models.torchvision import names
-from imprint_bench.data.penultimate import made_hollow, take_out_final_layer
-from imprint_bench.data.torch_network import exact_float32, forward_on
-from imprint_bench.data.vision import torchvision
-from imprint_bench.data.weights import promised_prefix, read_checkpoint
+from imprint_bench.data.networks import weights as weights_module
+from imprint_bench.data.networks.computing import Computing
+from imprint_bench.data.networks.cropping import Cropped, as_tensor
+from imprint_bench.data.networks.penultimate import made_hollow, take_out_final_layer
+from imprint_bench.data.networks.torch_network import exact_float32, forward_on
+from imprint_bench.data.networks.vision import torchvision
+from imprint_bench.data.networks.weights import promised_prefix, read_checkpoint
 from imprint_bench.errors import ConfigError, DataError, ImageError
 from imprint_bench.params import Source
 

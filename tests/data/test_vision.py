@@ -3,12 +3,12 @@ import sys
 
 import pytest
 
-from imprint_bench.data import vision
+from imprint_bench.data.networks import vision
 
 
 def test_torchvision_and_its_models_can_be_imported():
     program = (
-        "from imprint_bench.data.vision import torchvision\n"
+        "from imprint_bench.data.networks.vision import torchvision\n"
         "import torch\n"
         "model = torchvision().models.squeezenet1_1()\n"
         "assert torchvision().transforms.Resize(4) and torchvision().datasets.MNIST\n"

@@ -6,7 +6,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from imprint_bench.config import Config, read
-from imprint_bench.data.embeddings import Description
+from imprint_bench.data.embeddings.cache import Description
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.run import Outcome, described, embed, run, store_of
 from imprint_bench.sweep.unit import share
@@ -37,9 +37,7 @@ PLAIN = {
     "report": {"alpha": 0.05, "allow_incomplete": False},
     "table": {},
     "figure": {},
-    "paths": dict.fromkeys(
-        ("data", "results", "embeddings", "rows", "reports"), "unused"
-    ),
+    "paths": dict.fromkeys(("data", "results", "embeddings", "rows", "reports"), "unused"),
 }
 
 

@@ -4,7 +4,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from imprint_bench.data.description import Description
+from imprint_bench.data.embeddings.description import Description
 from imprint_bench.sweep import estimate as estimating
 from imprint_bench.sweep.bank import compute
 from imprint_bench.sweep.estimate import Estimate, estimate

@@ -10,7 +10,7 @@ from imprint_bench.command_line import parse
 from imprint_bench.composing import compose
 from imprint_bench.config import read
 from imprint_bench.core.generator import GENERATORS, for_each_class
-from imprint_bench.data.description import Description
+from imprint_bench.data.embeddings.description import Description
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.sweep.plan import canonical_trial
 from imprint_bench.sweep.planner import make_plan

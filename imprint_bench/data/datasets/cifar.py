@@ -6,14 +6,14 @@ from typing import Literal
 
 import numpy as np
 
-from imprint_bench.data.array_pickle import load_arrays
 from imprint_bench.data.dataset import DATASETS, ImageDataset
 from imprint_bench.data.datasets.image_parquet import image_parquet
-from imprint_bench.data.downloads import Download, MissingFilesError, missing
-from imprint_bench.data.parquet_files import schema_of
-from imprint_bench.data.published import Read, absent, array_dataset, numbered_from_zero
-from imprint_bench.data.shards import find_shards
-from imprint_bench.data.vision import torchvision
+from imprint_bench.data.fetching.downloads import Download, MissingFilesError, missing
+from imprint_bench.data.networks.vision import torchvision
+from imprint_bench.data.reading.array_pickle import load_arrays
+from imprint_bench.data.reading.parquet_files import schema_of
+from imprint_bench.data.reading.published import Read, absent, array_dataset, numbered_from_zero
+from imprint_bench.data.reading.shards import find_shards
 from imprint_bench.errors import DataError
 
 SHAPE = (32, 32, 3)

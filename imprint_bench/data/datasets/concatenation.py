@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from imprint_bench.data.dataset import DATASETS, ImageDataset, Images, digest
-from imprint_bench.data.downloads import MissingFilesError
+from imprint_bench.data.fetching.downloads import MissingFilesError
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import check_params
 

@@ -13,9 +13,9 @@ from typing import IO
 import numpy as np
 
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset, Shape, digest
-from imprint_bench.data.downloads import Download, missing
-from imprint_bench.data.files import identity
-from imprint_bench.data.vision import torchvision
+from imprint_bench.data.fetching.downloads import Download, missing
+from imprint_bench.data.networks.vision import torchvision
+from imprint_bench.data.reading.files import identity
 from imprint_bench.errors import DataError
 
 PREFIX = {"train": "train", "test": "t10k"}

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset, Images, Shape, digest
-from imprint_bench.data.decoding import Channels, decoded_all, shape_of_first
-from imprint_bench.data.image_files import (
+from imprint_bench.data.reading.decoding import Channels, decoded_all, shape_of_first
+from imprint_bench.data.reading.image_files import (
     ENDINGS,
     Listing,
     check_once,
@@ -18,7 +18,7 @@ from imprint_bench.data.image_files import (
     listing,
     visible_folders,
 )
-from imprint_bench.data.shards import check_different
+from imprint_bench.data.reading.shards import check_different
 from imprint_bench.errors import DataError, did_you_mean
 
 

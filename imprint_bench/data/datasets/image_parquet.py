@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.class_names import class_label_names, numbered, unique_names
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset, Images, Shape, digest
-from imprint_bench.data.decoding import Channels, decoded_all, shape_of_first
-from imprint_bench.data.files import content_hash, identity
-from imprint_bench.data.parquet_files import group_sizes, opened, read_column, schema_of
-from imprint_bench.data.shards import Shards, find_shards
+from imprint_bench.data.reading.class_names import class_label_names, numbered, unique_names
+from imprint_bench.data.reading.decoding import Channels, decoded_all, shape_of_first
+from imprint_bench.data.reading.files import content_hash, identity
+from imprint_bench.data.reading.parquet_files import group_sizes, opened, read_column, schema_of
+from imprint_bench.data.reading.shards import Shards, find_shards
 from imprint_bench.errors import DataError
 
 Names = tuple[str, ...] | None

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset, Images, Shape
-from imprint_bench.data.decoding import decoded_all, shape_of_first
-from imprint_bench.data.files import identity
-from imprint_bench.data.image_files import Listing, first_few, visible_folders
+from imprint_bench.data.reading.decoding import decoded_all, shape_of_first
+from imprint_bench.data.reading.files import identity
+from imprint_bench.data.reading.image_files import Listing, first_few, visible_folders
 from imprint_bench.errors import ConfigError, DataError
 
 FOLDERS = {"train": "train", "test": "val"}

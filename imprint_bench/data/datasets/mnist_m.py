@@ -6,8 +6,13 @@ from typing import Any
 import numpy as np
 
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset
-from imprint_bench.data.downloads import Download, missing
-from imprint_bench.data.published import absent, array_dataset, folder_with, numbered_from_zero
+from imprint_bench.data.fetching.downloads import Download, missing
+from imprint_bench.data.reading.published import (
+    absent,
+    array_dataset,
+    folder_with,
+    numbered_from_zero,
+)
 from imprint_bench.errors import DataError
 
 SHAPE = (28, 28, 3)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from imprint_bench.data.dataset import CHANNELS, DATASETS, SPLITS, ImageDataset, Shape, digest
-from imprint_bench.data.files import content_hash, existing, npz_array, npz_header
-from imprint_bench.data.npz_rows import npz_rows
-from imprint_bench.data.shards import check_different
+from imprint_bench.data.reading.files import content_hash, existing, npz_array, npz_header
+from imprint_bench.data.reading.npz_rows import npz_rows
+from imprint_bench.data.reading.shards import check_different
 from imprint_bench.errors import DataError
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset
-from imprint_bench.data.downloads import Download, missing
-from imprint_bench.data.published import absent, array_dataset, numbered_from_zero
-from imprint_bench.data.vision import torchvision
+from imprint_bench.data.fetching.downloads import Download, missing
+from imprint_bench.data.networks.vision import torchvision
+from imprint_bench.data.reading.published import absent, array_dataset, numbered_from_zero
 from imprint_bench.errors import DataError
 
 FOLDER = "stl10_binary"

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.files import content_hash, existing
 from imprint_bench.data.foundation_model import (
     FOUNDATION_MODELS,
     FoundationModel,
     Network,
     WeightDecay,
 )
-from imprint_bench.data.resizing import Squared
+from imprint_bench.data.networks.resizing import Squared
+from imprint_bench.data.reading.files import content_hash, existing
 from imprint_bench.errors import ConfigError, DataError
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every LiteRT flat buffer

@@ -8,7 +8,7 @@ from imprint_bench.data.foundation_model import (
     Network,
     WeightDecay,
 )
-from imprint_bench.data.resizing import AsTheyAre
+from imprint_bench.data.networks.resizing import AsTheyAre
 
 SCALE = np.float32(1 / 256)  # a power of two: every pixel stays exact in float32
 

@@ -3,8 +3,8 @@
 from typing import NoReturn
 
 from imprint_bench.data.foundation_model import FOUNDATION_MODELS, FoundationModel, WeightDecay
-from imprint_bench.data.precomputed_arrays import open_arrays
-from imprint_bench.data.shards import check_different
+from imprint_bench.data.reading.precomputed_arrays import open_arrays
+from imprint_bench.data.reading.shards import check_different
 from imprint_bench.errors import DataError
 
 

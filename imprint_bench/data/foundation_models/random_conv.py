@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from imprint_bench.data.computing import Computing
 from imprint_bench.data.foundation_model import (
     FOUNDATION_MODELS,
     FoundationModel,
     Network,
     WeightDecay,
 )
-from imprint_bench.data.resizing import Squared
+from imprint_bench.data.networks.computing import Computing
+from imprint_bench.data.networks.resizing import Squared
 from imprint_bench.params import AtLeast, PositiveInt
 
 ROWS = 32  # every pass has as many images, so that the arithmetic does not depend on the batch

@@ -8,20 +8,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
-from imprint_bench.data.computing import Computing
-from imprint_bench.data.cropping import Cropped, Interpolation
-from imprint_bench.data.downloads import Download, MissingFilesError
-from imprint_bench.data.files import content_hash, existing
+from imprint_bench.data.fetching.downloads import Download, MissingFilesError
 from imprint_bench.data.foundation_model import (
     FOUNDATION_MODELS,
     FoundationModel,
     Network,
     WeightDecay,
 )
-from imprint_bench.data.penultimate import made_hollow, output_shape
-from imprint_bench.data.torch_network import forward_on, placed
-from imprint_bench.data.vision import torchvision as import_torchvision
-from imprint_bench.data.weights import ENDINGS, fill, read_checkpoint
+from imprint_bench.data.networks.computing import Computing
+from imprint_bench.data.networks.cropping import Cropped, Interpolation
+from imprint_bench.data.networks.penultimate import made_hollow, output_shape
+from imprint_bench.data.networks.torch_network import forward_on, placed
+from imprint_bench.data.networks.vision import torchvision as import_torchvision
+from imprint_bench.data.networks.weights import ENDINGS, fill, read_checkpoint
+from imprint_bench.data.reading.files import content_hash, existing
 from imprint_bench.errors import ConfigError, DataError, did_you_mean
 
 HUB = "https://huggingface.co/{}/resolve/main/{}"

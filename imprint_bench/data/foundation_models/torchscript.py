@@ -6,17 +6,17 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from imprint_bench.data.computing import Computing
-from imprint_bench.data.cropping import Interpolation
-from imprint_bench.data.files import existing
 from imprint_bench.data.foundation_model import FOUNDATION_MODELS, FoundationModel, WeightDecay
-from imprint_bench.data.network_file import (
+from imprint_bench.data.networks.computing import Computing
+from imprint_bench.data.networks.cropping import Interpolation
+from imprint_bench.data.networks.network_file import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Preparation,
     network_of_file,
 )
-from imprint_bench.data.torch_network import placed
+from imprint_bench.data.networks.torch_network import placed
+from imprint_bench.data.reading.files import existing
 from imprint_bench.errors import DataError
 from imprint_bench.params import PositiveInt
 

@@ -6,26 +6,26 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from imprint_bench.data.computing import Computing
-from imprint_bench.data.cropping import Cropped
-from imprint_bench.data.downloads import Download, MissingFilesError
-from imprint_bench.data.files import content_hash, existing
+from imprint_bench.data.fetching.downloads import Download, MissingFilesError
 from imprint_bench.data.foundation_model import (
     FOUNDATION_MODELS,
     FoundationModel,
     Network,
     WeightDecay,
 )
-from imprint_bench.data.penultimate import made_hollow, output_shape, take_out_final_layer
-from imprint_bench.data.torch_network import forward_on, placed
-from imprint_bench.data.vision import torchvision as import_torchvision
-from imprint_bench.data.weights import (
+from imprint_bench.data.networks.computing import Computing
+from imprint_bench.data.networks.cropping import Cropped
+from imprint_bench.data.networks.penultimate import made_hollow, output_shape, take_out_final_layer
+from imprint_bench.data.networks.torch_network import forward_on, placed
+from imprint_bench.data.networks.vision import torchvision as import_torchvision
+from imprint_bench.data.networks.weights import (
     ENDINGS,
     check_promise,
     fill,
     promised_prefix,
     read_checkpoint,
 )
+from imprint_bench.data.reading.files import content_hash, existing
 from imprint_bench.errors import ConfigError, DataError, did_you_mean
 
 # Heads that help training, and the conversion of the input that the published weights need.

@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from imprint_bench.config import Config, read
-from imprint_bench.data.embeddings import Embeddings
+from imprint_bench.data.embeddings.cache import Embeddings
 from imprint_bench.errors import ConfigError, ImprintError
 from imprint_bench.execution import Shard
 from imprint_bench.params import AtLeast, PositiveInt

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.class_names import class_label_names, numbered
-from imprint_bench.data.parquet_files import group_sizes, opened, read_column, schema_of
+from imprint_bench.data.reading.class_names import class_label_names, numbered
+from imprint_bench.data.reading.parquet_files import group_sizes, opened, read_column, schema_of
 from imprint_bench.errors import DataError, did_you_mean
 
 SPLIT_COLUMN = "split"

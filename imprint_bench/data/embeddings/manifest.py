@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from imprint_bench.data.dataset import digest
-from imprint_bench.data.material import Material
+from imprint_bench.data.embeddings.material import Material
 from imprint_bench.durable import sha256_of
 
 MANIFEST = "manifest.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imprint_bench.data.files import npz_array, npz_header
+from imprint_bench.data.reading.files import npz_array, npz_header
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, get_type_hints
 
 from imprint_bench.checks import check_keys
-from imprint_bench.data.computing import Autocast, Computing
+from imprint_bench.data.networks.computing import Autocast, Computing
 from imprint_bench.errors import ConfigError
 from imprint_bench.params import AtLeast, PositiveInt, check_value
 

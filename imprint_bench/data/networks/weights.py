@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from imprint_bench.data.files import content_hash
+from imprint_bench.data.reading.files import content_hash
 from imprint_bench.errors import ConfigError, DataError
 
 ENDINGS = (".pth", ".pt", ".bin", ".safetensors")

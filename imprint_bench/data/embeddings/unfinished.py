@@ -16,10 +16,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from imprint_bench.data.array_file import allocate
 from imprint_bench.data.dataset import SPLITS
-from imprint_bench.data.entry import unfinished
-from imprint_bench.data.journal import (
+from imprint_bench.data.embeddings.array_file import allocate
+from imprint_bench.data.embeddings.entry import unfinished
+from imprint_bench.data.embeddings.journal import (
     JOURNAL,
     Written,
     array_name,

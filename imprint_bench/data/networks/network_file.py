@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from imprint_bench.data.computing import Computing
-from imprint_bench.data.cropping import Cropped, Interpolation
-from imprint_bench.data.files import content_hash
 from imprint_bench.data.foundation_model import FoundationModel, Network
-from imprint_bench.data.torch_network import forward_on
+from imprint_bench.data.networks.computing import Computing
+from imprint_bench.data.networks.cropping import Cropped, Interpolation
+from imprint_bench.data.networks.torch_network import forward_on
+from imprint_bench.data.reading.files import content_hash
 from imprint_bench.errors import ConfigError, DataError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

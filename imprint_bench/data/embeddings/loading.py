@@ -13,7 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.batches import Batch, Done, network_of, read_batch, write_embeddings
+from imprint_bench.data.embeddings.batches import (
+    Batch,
+    Done,
+    network_of,
+    read_batch,
+    write_embeddings,
+)
 from imprint_bench.data.foundation_model import Prepare
 from imprint_bench.errors import ImprintError
 

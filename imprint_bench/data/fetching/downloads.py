@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imprint_bench.data.transfer import BLOCK, Unreachable, blocks, opened, promised
-from imprint_bench.data.unpacking import unpack
+from imprint_bench.data.fetching.transfer import BLOCK, Unreachable, blocks, opened, promised
+from imprint_bench.data.fetching.unpacking import unpack
 from imprint_bench.durable import SPARE, TEMPORARY, UNFINISHED, atomic, make_folder
 from imprint_bench.errors import DataError, StoreError
 

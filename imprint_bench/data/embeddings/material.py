@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.computing import Autocast, Computing
 from imprint_bench.data.dataset import ImageDataset, build_dataset, digest
+from imprint_bench.data.embeddings.settings import EmbedSettings
 from imprint_bench.data.foundation_model import FoundationModel, build_foundation_model
-from imprint_bench.data.precomputed_arrays import PrecomputedArrays
-from imprint_bench.data.settings import EmbedSettings
+from imprint_bench.data.networks.computing import Autocast, Computing
+from imprint_bench.data.reading.precomputed_arrays import PrecomputedArrays
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import Source
 

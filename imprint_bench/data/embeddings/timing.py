@@ -2,10 +2,10 @@
 
 import time
 
-from imprint_bench.data.computing import resolved
 from imprint_bench.data.dataset import ImageDataset
-from imprint_bench.data.material import Material
-from imprint_bench.data.settings import EmbedSettings
+from imprint_bench.data.embeddings.material import Material
+from imprint_bench.data.embeddings.settings import EmbedSettings
+from imprint_bench.data.networks.computing import resolved
 
 
 def seconds_per_image(material: Material, settings: EmbedSettings) -> float:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.computing import Computing
-from imprint_bench.data.cropping import as_tensor
 from imprint_bench.data.foundation_model import Forward
+from imprint_bench.data.networks.computing import Computing
+from imprint_bench.data.networks.cropping import as_tensor
 from imprint_bench.errors import ConfigError
 
 # What torch says where it raises no OutOfMemoryError: on the CPU, and on Apple's GPUs.

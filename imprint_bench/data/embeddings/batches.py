@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imprint_bench.data.computing import Computing
 from imprint_bench.data.dataset import ImageDataset, Images, build_dataset
+from imprint_bench.data.embeddings.journal import record
 from imprint_bench.data.foundation_model import (
     FoundationModel,
     Network,
     Prepare,
     build_foundation_model,
 )
-from imprint_bench.data.journal import record
+from imprint_bench.data.networks.computing import Computing
 from imprint_bench.errors import DataError, ImageError
 from imprint_bench.params import Source
 

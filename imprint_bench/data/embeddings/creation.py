@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.array_file import NotFinite
-from imprint_bench.data.batches import (
+from imprint_bench.data.dataset import SPLITS
+from imprint_bench.data.embeddings.array_file import NotFinite
+from imprint_bench.data.embeddings.batches import (
     Batch,
     Done,
     Each,
@@ -24,17 +25,14 @@ from imprint_bench.data.batches import (
     missing_batches,
     to_json,
 )
-from imprint_bench.data.computing import resolved
-from imprint_bench.data.dataset import SPLITS
-from imprint_bench.data.embeddings import DEFAULT, Embeddings, find, opened
-from imprint_bench.data.entry import entry_folder, publish
-from imprint_bench.data.journal import Written, read_journal, record
-from imprint_bench.data.loading import default_loaders, embed_with_loaders
-from imprint_bench.data.manifest import new_manifest
-from imprint_bench.data.material import Material, build_material
-from imprint_bench.data.precomputed_arrays import PrecomputedArrays
-from imprint_bench.data.settings import EmbedSettings
-from imprint_bench.data.unfinished import (
+from imprint_bench.data.embeddings.cache import DEFAULT, Embeddings, find, opened
+from imprint_bench.data.embeddings.entry import entry_folder, publish
+from imprint_bench.data.embeddings.journal import Written, read_journal, record
+from imprint_bench.data.embeddings.loading import default_loaders, embed_with_loaders
+from imprint_bench.data.embeddings.manifest import new_manifest
+from imprint_bench.data.embeddings.material import Material, build_material
+from imprint_bench.data.embeddings.settings import EmbedSettings
+from imprint_bench.data.embeddings.unfinished import (
     discard,
     discard_abandoned,
     entry_in_progress,
@@ -42,7 +40,9 @@ from imprint_bench.data.unfinished import (
     leave_no_trace,
     sync_arrays,
 )
-from imprint_bench.data.writing import array_facts, write_labels
+from imprint_bench.data.embeddings.writing import array_facts, write_labels
+from imprint_bench.data.networks.computing import resolved
+from imprint_bench.data.reading.precomputed_arrays import PrecomputedArrays
 from imprint_bench.durable import check_writable, remove_unfinished
 from imprint_bench.errors import DataError, ImprintError
 from imprint_bench.params import Source

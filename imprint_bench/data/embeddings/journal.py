@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.array_file import NotFinite, checksum, fill, not_finite
+from imprint_bench.data.embeddings.array_file import NotFinite, checksum, fill, not_finite
 from imprint_bench.durable import explained
 
 JOURNAL = "journal.jsonl"

@@ -2,7 +2,7 @@
 
 ``<root>/<dataset>/<fm>-<fingerprint>/`` holds ``{train,test}_embeddings.npy``,
 ``{train,test}_labels.npy`` and ``manifest.json``. It appears in one step, whole;
-`imprint_bench.data.embedding` makes it.
+`imprint_bench.data.embeddings.creation` makes it.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from imprint_bench.data.dataset import SPLITS
-from imprint_bench.data.description import Description
-from imprint_bench.data.entry import entry_folder, others, set_aside
-from imprint_bench.data.journal import array_name
-from imprint_bench.data.manifest import damage, read_manifest
-from imprint_bench.data.material import Material, build_material
-from imprint_bench.data.settings import EmbedSettings
+from imprint_bench.data.embeddings.description import Description
+from imprint_bench.data.embeddings.entry import entry_folder, others, set_aside
+from imprint_bench.data.embeddings.journal import array_name
+from imprint_bench.data.embeddings.manifest import damage, read_manifest
+from imprint_bench.data.embeddings.material import Material, build_material
+from imprint_bench.data.embeddings.settings import EmbedSettings
 from imprint_bench.errors import CacheError
 from imprint_bench.params import Source
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from imprint_bench.data.files import identity
+from imprint_bench.data.reading.files import identity
 from imprint_bench.errors import DataError, did_you_mean
 
 

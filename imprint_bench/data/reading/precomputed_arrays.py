@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from imprint_bench.data.array_readers.npz import NpzReader
-from imprint_bench.data.array_readers.parquet import ParquetReader
-from imprint_bench.data.array_readers.protocol import ArrayReader
-from imprint_bench.data.array_readers.safetensors import SafetensorsReader
 from imprint_bench.data.dataset import SPLITS, checked_labels, digest
-from imprint_bench.data.files import content_hash, existing
+from imprint_bench.data.reading.array_readers.npz import NpzReader
+from imprint_bench.data.reading.array_readers.parquet import ParquetReader
+from imprint_bench.data.reading.array_readers.protocol import ArrayReader
+from imprint_bench.data.reading.array_readers.safetensors import SafetensorsReader
+from imprint_bench.data.reading.files import content_hash, existing
 from imprint_bench.errors import ConfigError, DataError, did_you_mean
 
 ARRAYS = "train_embeddings{0}..., train_labels{0}..., test_embeddings{0}..., test_labels{0}..."

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imprint_bench.data.dataset import SPLITS, ImageDataset, Shape, digest
-from imprint_bench.data.files import content_hash, identity
+from imprint_bench.data.reading.files import content_hash, identity
 from imprint_bench.errors import DataError
 
 Piece = tuple[Path, ...]  # files that are read together

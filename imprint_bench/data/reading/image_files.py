@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from imprint_bench.data.files import identity
+from imprint_bench.data.reading.files import identity
 from imprint_bench.errors import DataError, ImageError
 
 ENDINGS = (

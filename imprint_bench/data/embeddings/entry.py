@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from imprint_bench.data.manifest import MANIFEST, read_manifest, sealed
+from imprint_bench.data.embeddings.manifest import MANIFEST, read_manifest, sealed
 from imprint_bench.durable import (
     explained,
     make_folder,

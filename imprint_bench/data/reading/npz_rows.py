@@ -10,7 +10,7 @@ from typing import IO
 
 import numpy as np
 
-from imprint_bench.data.files import explained, identity, npz_array, npz_header
+from imprint_bench.data.reading.files import explained, identity, npz_array, npz_header
 
 WHOLE = 1 << 30  # bytes of an array that is kept in memory; larger ones are not
 

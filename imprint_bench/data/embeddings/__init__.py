@@ -1,0 +1,1 @@
+"""Embeddings: described, found in the cache, created batch by batch, opened."""

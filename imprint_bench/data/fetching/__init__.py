@@ -1,0 +1,1 @@
+"""Files from the network: fetched whole and checked, or not at all."""

@@ -1,0 +1,1 @@
+"""What foundation models share: preparing images, running networks, reading weights."""
