@@ -56,7 +56,7 @@ def neural_collapse(
 
     References
     ----------
-    Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, equation 1 and figure 12.
+    Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, equation 1.
     """
     rows = select(rows, where)
     view, notes = _in_view(rows, collapse, allow_incomplete=allow_incomplete)
@@ -120,7 +120,7 @@ def nc1_over_d(
 
     References
     ----------
-    Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, section 5.3 and figure 12.
+    Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, figures 11a and 12.
     """
     name, title = "nc1_over_d", "NC1 over d"
     rows = select(rows, where)

@@ -7,18 +7,18 @@ or are the real ones. Whoever adds a kind adds what makes its files.
 import json
 import warnings
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from imprint_bench.data.embeddings.cache.filling import create
 from layouts import (
     pictures,
     png,
     write_cifar_parquet,
     write_cifar_pickles,
-    write_idx_folder,
     write_imagenet,
+    write_mnist,
     write_mnist_m,
     write_shard,
     write_stl10,
@@ -31,6 +31,7 @@ from imprint_bench.command_line import choices, conf_folder, parse
 from imprint_bench.composing import compose
 from imprint_bench.config import read
 from imprint_bench.data.dataset import SPLITS, build_dataset
+from imprint_bench.data.embeddings.creation import create
 from imprint_bench.data.embeddings.settings import EmbedSettings
 from imprint_bench.data.foundation_model import build_foundation_model
 from imprint_bench.data.foundation_models.torchvision import names
@@ -48,10 +49,6 @@ def composed(*overrides):
 
 
 # --- files of datasets, below the folder that is paths.data
-
-
-def _idx(data, params):
-    write_idx_folder(data.parent / params["folder"])
 
 
 def _folder(data, params):
@@ -89,7 +86,7 @@ def _several(data, params):
 
 DATASET_FILES = {
     "digits": lambda data, params: None,
-    "idx": _idx,
+    "idx": lambda data, params: write_mnist(data, Path(params["folder"]).parent.name),
     "cifar": lambda data, params: write_cifar_pickles(data, params["n_classes"]),
     "svhn": lambda data, params: write_svhn(data),
     "usps": lambda data, params: write_usps(data),
