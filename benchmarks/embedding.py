@@ -56,7 +56,8 @@ def measure(overrides: Sequence[str], *, with_data: bool, batches: int, scratch:
     config = config_of([*(WITH_DATA if with_data else WITHOUT), *overrides])
     rows = []
     for dataset in config.datasets:
-        for number, fms in enumerate([config.fms, *((fm,) for fm in config.fms)]):
+        alone = [(fm,) for fm in config.fms]
+        for number, fms in enumerate([config.fms, *alone] if len(alone) > 1 else alone):
             folder = scratch / f"{dataset.name}-{number}"
             finished = _first_batches(config, fms, dataset, batches=batches, folder=folder)
             rows += _rows(finished, fms, dataset, together=len(fms) > 1)

@@ -286,8 +286,8 @@ def test_a_sweep_of_its_own_is_compared_on_a_sample_of_every_stratum(tmp_path):
 def test_an_unknown_part_is_one_sentence_before_anything_is_measured(capsys):
     assert main(["--only", "gemm,scalling"]) == 2
     assert capsys.readouterr().err == (
-        "--only: no part 'scalling'; there are paths, gemm, scaling, store, kmeans, growth. "
-        "Did you mean 'scaling'?\n"
+        "--only: no part 'scalling'; there are paths, gemm, embedding, scaling, store, "
+        "kmeans, growth. Did you mean 'scaling'?\n"
     )
 
 

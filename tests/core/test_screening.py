@@ -100,7 +100,9 @@ def test_predictions_obey_the_definition_where_ties_abound(problem):
     check_against_the_definition(*problem)
 
 
-@given(problems(), st.integers(0, 2**32 - 1), st.sampled_from([1e-6, 1e-5, 1e-4]))
+# Rows nudged by less than 1e-5 have cosine distances of a few times 2^-45, the multiple to which
+# they are rounded: there the last bit of a sum decides, and both ways of summing are right.
+@given(problems(), st.integers(0, 2**32 - 1), st.sampled_from([1e-5, 1e-4, 1e-3]))
 @settings(max_examples=100, deadline=None)
 def test_predictions_obey_the_definition_where_float32_could_err(problem, seed, size):
     queries, parts, tasks = problem

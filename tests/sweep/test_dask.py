@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_info
 from imprint_bench.errors import CacheError, ConfigError, RunFailed
 from imprint_bench.sweep.executor import EXECUTORS, Failure
 from imprint_bench.sweep.executors.dask_calls import packed
-from imprint_bench.sweep.run import described, embed
+from imprint_bench.sweep.run import embed
 from imprint_bench.sweep.splitting import Piece, attempt
 from imprint_bench.sweep.store import Store, read_rows
 from imprint_bench.sweep.unit import units
@@ -262,7 +262,7 @@ def test_the_scheduler_is_left_as_it_was(cluster):
 
 def test_a_unit_travels_as_few_bytes_and_its_arrays_not_at_all(sweep_in, tmp_path):
     sweep = sweep_in(tmp_path)
-    (embeddings,) = embed(sweep.config, described(sweep.config)).values()
+    (embeddings,) = embed(sweep.config).values()
     n_bytes = embeddings.X("train").nbytes
     assert n_bytes > 300_000
     plan = sweep.plan()
