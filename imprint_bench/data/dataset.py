@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class ImageDataset:
             return images
         return np.stack(images)
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """Height, width and channels of the first training image; all have as many channels."""
         return self.read_shape()

@@ -127,9 +127,14 @@ def _damaged(path: Path, reason: str) -> DataError:
 
 def _values(path: Path, dimensions: int) -> np.ndarray:
     """Return all values: a memory map of a plain file, an array from a gzipped one."""
-    header = _header(path, dimensions)
     if path.suffix == ".gz":
-        return _decompressed(path, header, identity(path))
+        return _decompressed(path, _header(path, dimensions), identity(path))
+    return _mapped(path, dimensions, identity(path))
+
+
+@lru_cache(maxsize=4)
+def _mapped(path: Path, dimensions: int, _identity: tuple[int, int, int]) -> np.ndarray:
+    header = _header(path, dimensions)
     return np.memmap(path, np.uint8, "r", offset=header.offset, shape=header.shape)
 
 

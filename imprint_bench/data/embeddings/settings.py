@@ -48,7 +48,7 @@ class EmbedSettings:
     device: str = "auto"
     autocast: Autocast = "none"
     channels_last: bool = True
-    batch_size: PositiveInt = 64
+    batch_size: PositiveInt = 128
     loaders: Annotated[int, AtLeast(0)] | None = None
     dtype: Literal["float32", "float16"] = "float32"
     on_error: Literal["fail", "skip"] = "fail"

@@ -53,6 +53,13 @@ def npz_header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
         If the file is no npz file, lacks the array, or the array holds Python
         objects or is not as long as its header says.
     """
+    return _npz_header(path, name, identity(path))
+
+
+@lru_cache(maxsize=64)
+def _npz_header(
+    path: Path, name: str, _identity: tuple[int, int, int]
+) -> tuple[tuple[int, ...], np.dtype]:
     with explained(path, name), zipfile.ZipFile(path) as archive:
         names = [n.removesuffix(".npy") for n in archive.namelist()]
         if name not in names:
