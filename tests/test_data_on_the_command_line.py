@@ -116,7 +116,7 @@ def test_the_stage_data_knows_what_is_cached_and_what_is_half_done(run, elsewher
 
     with monkeypatch.context() as patch:
         patch.setattr(batches, "record", interrupted)
-        assert run(*TINY, "fm=[random_conv]", "stages=[embed]")[0] == 130
+        assert run(*TINY, "fm=[random_conv]", "stages=[embed]", "embed.batch_size=64")[0] == 130
     out = squeezed(run("stages=[data]", "fm=[pixels,random_conv]")[1])
     assert "digits pixels cached 64" in out
     assert "digits random_conv 50% embedded 256" in out

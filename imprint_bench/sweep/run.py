@@ -15,8 +15,9 @@ from tqdm import tqdm
 from imprint_bench.config import Config
 from imprint_bench.data.dataset import build_dataset
 from imprint_bench.data.embeddings.cache import Embeddings, describe, find
-from imprint_bench.data.embeddings.creation import Speed, create_all
+from imprint_bench.data.embeddings.creation import create_all
 from imprint_bench.data.embeddings.description import Description
+from imprint_bench.data.embeddings.filling import Speed
 from imprint_bench.data.fetching.downloads import Download, MissingFilesError, fetch
 from imprint_bench.data.foundation_model import build_foundation_model
 from imprint_bench.durable import remove_unfinished

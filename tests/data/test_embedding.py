@@ -127,9 +127,9 @@ def test_a_kill_at_any_moment_of_a_batch_costs_that_batch(
 
 @pytest.mark.parametrize("name", ["write_labels", "publish", "leave_no_trace"])
 def test_a_kill_while_an_entry_is_finished_costs_no_batch(root, tiny, monkeypatch, name):
-    from imprint_bench.data.embeddings import creation as embedding
+    from imprint_bench.data.embeddings import finishing
 
-    with killed_at(monkeypatch, embedding, name, 1):
+    with killed_at(monkeypatch, finishing, name, 1):
         assert in_a_child(lambda: create(root, CONV, tiny, SMALL)) == -signal.SIGKILL
     seen = []
     entry = create(root, CONV, tiny, SMALL, each=counting(seen))
