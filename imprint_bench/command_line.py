@@ -46,7 +46,31 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     for name, values in VALUES.items():
         parser.add_argument(f"--{name}", choices=values)
     parser.add_argument("overrides", nargs="*")
-    return parser.parse_intermixed_args(list(arguments))
+    options = parser.parse_intermixed_args(list(arguments))
+    options.overrides = [quoted(override) for override in options.overrides]
+    return options
+
+
+def quoted(override: str) -> str:
+    """Return an override with its value in quotes, if Hydra can read it in no other way.
+
+    Hydra's grammar refuses spaces, parentheses, ``~``, ``{split}`` and more in a bare value,
+    all of which stand in paths. Lists, mappings and what is quoted already are left alone.
+
+    Examples
+    --------
+    >>> quoted("paths.data=~/my data"), quoted("n_jobs=2"), quoted("fm=[a")
+    ("paths.data='~/my data'", 'n_jobs=2', 'fm=[a')
+    """
+    key, equals, value = override.partition("=")
+    if not value or value[0] in "[{'\"" or "," in value:
+        return override
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"{key}{equals}'{escaped}'"
+    return override
 
 
 def for_hydra(options: argparse.Namespace) -> list[str]:
@@ -140,7 +164,8 @@ def _parsed(text: str) -> Override:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:
         raise ConfigError(
-            f"{text}: cannot be read; write KEY=VALUE, and lists as KEY=[A,B]."
+            f"{text}: cannot be read; write KEY=VALUE, lists as KEY=[A,B], mappings as "
+            "'KEY={A: B}', and a value with a comma as \"KEY='VALUE'\"."
         ) from error
     if not override.key_or_group:
         raise ConfigError(f"{text}: no key before the '='; write KEY=VALUE.")

@@ -190,7 +190,8 @@ def _sentence(error: Exception, options: argparse.Namespace) -> str:
         )
     cause = error.__cause__ or error
     if key := getattr(cause, "full_key", None):
-        return _at_key(str(key), cause)
+        hint = " A multirun gives every job the key; write GROUP=[A,B] to have all in one job."
+        return _at_key(str(key), cause) + (hint if options.multirun else "")
     for override in options.overrides:
         group = override.partition("=")[0].lstrip("+~")
         if f"'{group}'" not in text:

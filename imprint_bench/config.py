@@ -198,7 +198,14 @@ def _source(
     if "/" in name or not is_folder_name(name):
         raise ConfigError(f"{at}: {name!r} cannot be a folder's name; choose another name.")
     check_params(registry.find(kind, at=at), params, at=at if kind == name else f"{at}.{kind}")
-    return Source(name, kind, params)
+    return Source(name, kind, _with_home(params))
+
+
+def _with_home(value: Any) -> Any:
+    """Put the home folder for the ``~`` with which a path starts."""
+    if isinstance(value, Mapping):
+        return {key: _with_home(inner) for key, inner in value.items()}
+    return str(Path(value).expanduser()) if str(value).startswith("~/") else value
 
 
 def _tasks(raw: Mapping[str, Any]) -> dict[str, tuple[int, ...] | str]:

@@ -82,8 +82,22 @@ class _Run:
             with _explained(self.config):
                 yield
         except ImprintError as error:
-            tell(_placed(error, self.job))
+            tell(_placed(error, self.job).replace("dataset.NAME", self._dataset_in(str(error))))
             self.code = max(self.code, error.exit_code)
+
+    def _dataset_in(self, sentence: str) -> str:
+        """Return the place in YAML of the dataset that a sentence is about, as far as it shows."""
+        found = [
+            source
+            for source in self.config.datasets
+            if any(isinstance(v, str) and v and v in sentence for v in source.params.values())
+        ]
+        sources = found if len(found) == 1 else self.config.datasets
+        if len(sources) > 1:
+            return "dataset.NAME"
+        (source,) = sources
+        inner = "" if source.kind == source.name else f".{source.kind}"
+        return f"dataset.{source.name}{inner}"
 
 
 def _together(studies: Mapping[Study, _Run]) -> None:

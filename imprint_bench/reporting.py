@@ -26,7 +26,7 @@ from imprint_bench.report import write_report
 from imprint_bench.sweep.collapse import collapse_of
 from imprint_bench.sweep.marks import blamed, described_marks
 from imprint_bench.sweep.plan import Plan
-from imprint_bench.sweep.run import Outcome, store_of
+from imprint_bench.sweep.run import Outcome, left_out, store_of
 from imprint_bench.sweep.samples import samples
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def report(
         tables=made_tables,
         figures=made_figures,
         dropped=plan.dropped.rename(columns={"trials": "count"}),
-        provenance=_provenance(launch, outcome, seconds),
+        provenance=_provenance(launch, outcome, seconds, left_out(config)),
         failed=outcome.failed,
         marked=marked,
     )
@@ -148,7 +148,9 @@ def without(command: str, *keys: str) -> str:
     return " ".join(word for word in command.split() if not any(key in word for key in keys))
 
 
-def _provenance(launch: Launch, outcome: Outcome, seconds: Mapping[str, float]) -> dict[str, Any]:
+def _provenance(
+    launch: Launch, outcome: Outcome, seconds: Mapping[str, float], gaps: Mapping[str, str]
+) -> dict[str, Any]:
     now = dt.datetime.now(dt.UTC)
     return {
         "command": launch.command,
@@ -157,6 +159,7 @@ def _provenance(launch: Launch, outcome: Outcome, seconds: Mapping[str, float]) 
             "computed now": f"{outcome.computed:,}",
             "found in the store": f"{outcome.found:,}",
         },
+        **({"images left out": dict(gaps)} if gaps else {}),
         "time": {f"stage {stage}": f"{s:.1f} s" for stage, s in seconds.items()},
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",

@@ -127,8 +127,8 @@ def test_the_stage_data_says_what_is_missing_and_how_large_it_is(run, mirror, el
     assert (code, err) == (0, "")
     text = squeezed(out)
     assert "mnist to download 0.0 MB" in text
-    assert "imagenet32 missing" in text
-    assert "mobilenet_v1_025 missing" in text
+    assert "imagenet32 not usable" in text
+    assert "mobilenet_v1_025 not usable" in text
     assert f"{elsewhere}/data/imagenet32/imagenet32_100.npz: no such file" in out
     assert "imagenet32_100.npz: no such file" in out
     assert not list(elsewhere.iterdir())
@@ -161,7 +161,7 @@ def test_broken_images_stop_a_sweep_or_are_left_out_on_request(run, photos):
     assert set(rows["n_test"]) == {12}
     code, _, err = run(*command)
     assert code == 2
-    assert "made without 3 images that could not be read" in err
+    assert "made without 3 of 30 train images that could not be read" in err
     code, out, _ = run(*command, "embed.on_error=skip")
     assert "1 trials: 1 in the store, 0 to compute" in out
 
@@ -253,3 +253,74 @@ def test_a_setting_that_is_none_is_refused(run, override, sentence):
     code, _, err = run(*TINY, override)
     assert code == 2
     assert err.startswith(sentence)
+
+
+@pytest.mark.parametrize("place", ["my images/ü (1)", "~", "a-{split}", "a=b"])
+def test_a_path_may_have_any_signs(run, elsewhere, monkeypatch, place):
+    monkeypatch.setenv("HOME", str(elsewhere / "home"))
+    folder = elsewhere / ("home" if place == "~" else place)
+    folder.mkdir(parents=True)
+    npz(folder / "mine.npz", np.arange(30) % 3, np.arange(20) % 3)
+    file = f"dataset.npz.file={place}/mine.npz"
+    code, _, err = run(*TINY, "dataset=[npz]", file, "stages=[embed,run]")
+    assert (code, err) == (0, "")
+    assert set(read_rows("results")["n_train"]) == {30}
+
+
+def test_a_home_folder_in_paths_holds_for_all_that_refers_to_it(run, elsewhere, monkeypatch):
+    monkeypatch.setenv("HOME", str(elsewhere / "home"))
+    write_idx_folder(elsewhere / "home" / "data" / "MNIST" / "raw")
+    code, _, err = run(*TINY, "dataset=[mnist]", "paths.data=~/data", "stages=[embed,run]")
+    assert (code, err) == (0, "")
+
+
+def test_what_was_refused_before_its_first_batch_leaves_nothing(run, photos, elsewhere):
+    command = (*TINY, "~dataset.digits", photos, "stages=[embed]")
+    code, _, err = run(*command, "embed.batch_size=8")
+    assert code == 2
+    assert "row 4: the image cannot be decoded" in err
+    assert not list((elsewhere / "results" / "embeddings").rglob("*.partial"))
+    code, _, err = run(*command, "embed.batch_size=2")  # two batches before the broken image
+    assert code == 2
+    assert len(list((elsewhere / "results" / "embeddings").rglob("*.partial"))) == 1
+
+
+def test_images_that_were_left_out_stay_in_view(run, photos, elsewhere):
+    command = (*TINY, "~dataset.digits", photos, "embed.on_error=skip")
+    assert run(*command, "stages=[embed,run]")[0] == 0
+    code, out, _ = run(*command, "stages=[embed,run,report]")
+    assert code == 0
+    phrase = "3 of 30 train images that could not be read (first: "
+    assert f"photos/pixels: without {phrase}" in out
+    page = (elsewhere / "results" / "reports" / "custom" / "index.html").read_text()
+    assert "images left out" in page
+    assert phrase in page
+    assert "cached without 3 of 30 train images" in run(*command, "stages=[data]")[1]
+    shown = run(*command, "stages=[data]", "embed.on_error=fail")[1]
+    assert "cached without 3 of 30 train images; set embed.on_error=skip to use it" in shown
+
+
+def test_a_message_names_the_users_own_dataset(run, elsewhere):
+    folder = elsewhere / "words"
+    folder.mkdir()
+    for split in ("train", "test"):
+        images, _ = pictures(split, channels=3)
+        write_shard(folder / f"{split}-0.parquet", [png(i) for i in images], ["cat"] * len(images))
+    code, _, err = run(*TINY, "~dataset.digits", "+dataset.words.image_parquet.folder=words")
+    assert code == 2
+    assert "dataset.words.image_parquet.class_names" in err
+
+
+def test_a_mapping_of_a_class_that_is_none_is_refused(run):
+    renaming = ("mapping=[rename]", "mapping.rename.labels={3:0,88:1}")
+    code, _, err = run(*TINY, *renaming)
+    assert code == 2
+    assert err.startswith(
+        "mapping.rename.labels: 88 is no class of the dataset; expected some of 0,"
+    )
+
+
+def test_a_multirun_over_choices_with_keys_says_how_to_have_them(run):
+    code, _, err = run("-m", "fm=pixels,random_conv", "fm.random_conv.width=4")
+    assert code == 2
+    assert "fm.random_conv: no such key; there are pixels. A multirun gives every job" in err

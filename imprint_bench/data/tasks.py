@@ -37,8 +37,15 @@ def rename(classes: Sequence[int], *, labels: dict) -> dict[str, LabelMap]:
     for original, label in labels.items():
         if not (isinstance(original, int) and isinstance(label, int)) or label < 0:
             raise ConfigError(
-                f"mapping.rename.labels: expected int: int from 0 on, got {original!r}: {label!r}."
+                f"mapping.rename.labels: {original!r}: {label!r}; expected a label of the "
+                "dataset: a whole number from 0 on."
             )
+    unknown = sorted(set(labels) - set(classes))
+    if unknown:
+        raise ConfigError(
+            f"mapping.rename.labels: {unknown[0]} is no class of the dataset; expected some of "
+            f"{_some(classes)}."
+        )
     return {"": dict(labels)}
 
 

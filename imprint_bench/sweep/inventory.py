@@ -1,6 +1,7 @@
 """What the stage `data` shows: what is cached, on disk or to be downloaded, how large, how long."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from imprint_bench.config import Config
 from imprint_bench.data.dataset import SPLITS, ImageDataset, build_dataset
+from imprint_bench.data.embeddings.cache import opened
 from imprint_bench.data.embeddings.entry import entry_folder
 from imprint_bench.data.embeddings.manifest import damage
 from imprint_bench.data.embeddings.material import Material, build_material
@@ -23,6 +25,8 @@ from imprint_bench.sweep.executor import workers
 log = logging.getLogger(__name__)
 
 SHOWN = 8  # labels that are missing, in a remark
+
+HASH = re.compile("[0-9a-f]{64}")
 
 Line = tuple[str, ...]
 
@@ -113,13 +117,14 @@ def _foundation_model(source: Source) -> _Found:
     file = source.params.get("file")
     place = Path(str(file)).expanduser() if file else None
     size = f", {_bytes(place.stat().st_size)}" if place is not None and place.is_file() else ""
-    return _Found(f"{model.kind}, {model.weights[:12]}{size}")
+    weights = model.weights if not HASH.fullmatch(model.weights) else model.weights[:12]
+    return _Found(f"{model.kind}, {weights}{size}")
 
 
 def _state(found: _Found) -> str:
     if found.there:
         return "on disk"
-    return "to download" if found.downloads else "missing"
+    return "to download" if found.downloads else "not usable"
 
 
 def _pair(config: Config, fm: Source, dataset: Source) -> Line:
@@ -131,11 +136,19 @@ def _pair(config: Config, fm: Source, dataset: Source) -> Line:
         return dataset.name, fm.name, f"cannot be made: {error}", "", "", ""
     final = entry_folder(config.paths.embeddings, fm.name, dataset.name, material.fingerprint)
     size = _bytes(rows * (length * np.dtype(material.dtype).itemsize + 8))
-    if final.is_dir() and damage(final, material.fingerprint) is None:
-        return dataset.name, fm.name, "cached", str(length), size, "-"
+    if final.is_dir() and damage(final, material.fingerprint, verify=config.embed.verify) is None:
+        return dataset.name, fm.name, _cached(config, final), str(length), size, "-"
     done = progress_of(final, material.fingerprint)
     state = "to embed" if done is None else f"{done:.0%} embedded"
     return dataset.name, fm.name, state, str(length), size, _time(config, material, rows, done or 0)
+
+
+def _cached(config: Config, folder: Path) -> str:
+    gaps = opened(folder).left_out
+    if not gaps:
+        return "cached"
+    wants = "" if config.embed.on_error == "skip" else "; set embed.on_error=skip to use it"
+    return f"cached without {' and '.join(gap.partition(' that')[0] for gap in gaps)}{wants}"
 
 
 def _time(config: Config, material: Material, rows: int, done: float) -> str:

@@ -120,11 +120,23 @@ def embed(config: Config) -> dict[Pair, Embeddings]:
         found = None if settings.force else find(root, fm, dataset, settings)
         if found is not None:
             made[fm.name, dataset.name] = found
+            for phrase in found.left_out:
+                log.warning("%s/%s: without %s.", dataset.name, fm.name, phrase)
     for dataset in config.datasets:
         lacking = [fm for fm in config.fms if (fm.name, dataset.name) not in made]
         if lacking:
             made |= _embedded(config, lacking, dataset)
     return made
+
+
+def left_out(config: Config) -> dict[str, str]:
+    """Return what is missing of cached embeddings because images could not be read, by pair."""
+    gaps = {}
+    for fm, dataset in pairs(config) if config.embed.on_error == "skip" else ():
+        entry = find(config.paths.embeddings, fm, dataset, config.embed)
+        if entry is not None and entry.left_out:
+            gaps[f"{dataset.name}/{fm.name}"] = "; ".join(entry.left_out)
+    return gaps
 
 
 def _embedded(config: Config, fms: Sequence[Source], dataset: Source) -> dict[Pair, Embeddings]:
@@ -141,7 +153,7 @@ def _embedded(config: Config, fms: Sequence[Source], dataset: Source) -> dict[Pa
         )
     seconds, n_workers = time.monotonic() - started, workers(config.n_jobs)
     if speeds:
-        images = max(entry.n("train") + entry.n("test") for entry in made.values())
+        images = max(speed.images for speed in speeds.values())
         log.info("embedded %s: %d images in %.1f s.", dataset.name, images, seconds)
     for name, speed in speeds.items():
         log.info("  %s: %s", name, _pace(speed, n_workers))

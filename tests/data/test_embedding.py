@@ -410,7 +410,7 @@ def test_an_entry_with_gaps_is_used_by_those_who_accept_them(root, parquet_folde
     assert find(root, CONV, dataset, SKIP) == entry
     with pytest.raises(
         CacheError,
-        match=r"made without 1 images that could not be read \(first: .*set embed.on_error=skip",
+        match=r"made without 1 of 12 test images that could not be read \(first: .*set embed.on_error=skip",
     ):
         find(root, CONV, dataset)
 

@@ -124,12 +124,22 @@ def embed_batch(batch: Batch) -> Done:
     forward, other = [0.0] * len(networks), [share] * len(networks)
     for prepare, members in alike.items():
         began = time.perf_counter()
-        prepared = prepare(images) if len(images) else None
+        prepared = _prepared(prepare, images, batch) if len(images) else None
         preparing = (time.perf_counter() - began) / len(members)
         for i in members:
             forward[i], writing = write_embeddings(batch, i, networks[i], prepared, skipped)
             other[i] += preparing + writing
     return Done(batch, tuple(forward), tuple(other))
+
+
+def _prepared(prepare: Prepare, images: Images, batch: Batch) -> np.ndarray:
+    try:
+        return prepare(images)
+    except DataError as error:
+        source = Source(*json.loads(batch.dataset))
+        raise type(error)(
+            f"dataset.{source.name}, images {batch.start} to {batch.stop} of {batch.split}: {error}"
+        ) from error
 
 
 def read_batch(batch: Batch) -> tuple[Images, dict[int, str]]:

@@ -8,6 +8,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,8 @@ class Embeddings:
         Rows per split, with those of images that could not be read.
     dtype : str
         In which they are stored.
+    left_out : tuple of str
+        For each split, how many of its images could not be read, and the first of them.
     """
 
     fm: str
@@ -54,6 +57,7 @@ class Embeddings:
     class_counts: Mapping[str, Mapping[int, int]]
     rows: Mapping[str, int]
     dtype: str = "float32"
+    left_out: tuple[str, ...] = ()
 
     def X(self, split: str) -> np.ndarray:  # noqa: N802 - the field's name for the matrix
         """Return the embeddings of `split`: read-only float32 of shape (n, length).
@@ -191,6 +195,7 @@ def opened(folder: Path) -> Embeddings:
         },
         rows=manifest["rows"],
         dtype=manifest["dtype"],
+        left_out=_left_out(manifest),
     )
 
 
@@ -199,20 +204,30 @@ def _refuse_others(folder: Path, fm: str, material: Material) -> None:
     for other, manifest in others(folder, fm):
         wanted = material.identity
         changed = [what for what in wanted if manifest.get(what) != wanted[what]]
+        whose = "dataset" if changed == ["data"] else "foundation model"
         raise CacheError(
             f"embeddings {folder.parent.name}/{fm}: cached with other {' and '.join(changed)} "
             f"({other.name}); set embed.force=true to embed again into a folder of its own, "
-            "or give the foundation model another name."
+            f"or give the {whose} another name."
         )
 
 
 def _refuse_gaps(folder: Path, *, skip: bool) -> None:
     """Raise CacheError if the entry was made without some images, which now may not be skipped."""
-    skipped = (read_manifest(folder) or {}).get("skipped", {})
-    reasons = [some[row] for some in skipped.values() for row in sorted(some, key=int)]
-    if reasons and not skip:
+    gaps = opened(folder).left_out
+    if gaps and not skip:
         raise CacheError(
-            f"embeddings {folder.parent.name}/{folder.name}: made without {len(reasons)} images "
-            f"that could not be read (first: {reasons[0].rstrip('.')}); set embed.on_error=skip to "
-            "use them as they are, or mend the images."
+            f"embeddings {folder.parent.name}/{folder.name}: made without {'; '.join(gaps)}; set "
+            "embed.on_error=skip to use them as they are, or mend the images."
         )
+
+
+def _left_out(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a phrase for each split of which images could not be read."""
+    phrases = []
+    for split, reasons in manifest.get("skipped", {}).items():
+        if reasons:
+            first = reasons[min(reasons, key=int)].rstrip(".")
+            n = f"{len(reasons)} of {manifest['rows'][split]} {split} images"
+            phrases.append(f"{n} that could not be read (first: {first})")
+    return tuple(phrases)

@@ -4,7 +4,6 @@ That is what an accelerator wants. On the CPU, workers that do everything cost l
 is sent from process to process.
 """
 
-import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -110,16 +109,14 @@ def _prepared(
     from torch.utils.data import DataLoader
 
     n_loaders = min(n_loaders, os.cpu_count() or 1, len(batches))
-    context = None
-    if n_loaders:  # not fork, which copies locks that other threads hold
-        methods = multiprocessing.get_all_start_methods()
-        context = "forkserver" if "forkserver" in methods else "spawn"
     loader: DataLoader[Any] = DataLoader(
         _Loader(batches, prepares),  # type: ignore[arg-type]
         batch_size=None,
         num_workers=n_loaders,
         prefetch_factor=AHEAD if n_loaders else None,
-        multiprocessing_context=context,
+        # Not fork, which copies locks that other threads hold; nor forkserver, whose children
+        # do not notice that this process was killed.
+        multiprocessing_context="spawn" if n_loaders else None,
         pin_memory=pin,
     )
     try:

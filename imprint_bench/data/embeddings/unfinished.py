@@ -52,8 +52,9 @@ def entry_in_progress(
 ) -> Iterator[tuple[Path, Written]]:
     """Open the folder in which an entry is made, with what an interrupted run left in it.
 
-    It stays when the block raises, so that the next run goes on. Where another process is
-    filling it just now, it is a folder of this process alone, which vanishes if the block raises.
+    It stays when the block raises, so that the next run goes on, unless no batch is in it.
+    Where another process is filling it just now, it is a folder of this process alone, which
+    vanishes if the block raises.
 
     Parameters
     ----------
@@ -81,13 +82,18 @@ def entry_in_progress(
             with unfinished(final) as own:
                 yield own, _begun(own, header)
             return
-        written = read_journal(folder, header, verify=True)
-        if written is None:
-            _clear(folder)
-            written = _begun(folder, header)
-        else:
-            _end_torn_line(folder / JOURNAL)
-        yield folder, written
+        try:
+            yield folder, _gone_on_with(folder, header)
+        except BaseException:
+            if not has_rows(folder, header):
+                discard(folder)
+            raise
+
+
+def has_rows(folder: Path, header: Mapping[str, Any]) -> bool:
+    """Tell whether any batch of an unfinished entry is on the disk."""
+    written = read_journal(folder, header, verify=False)
+    return written is not None and any(done.any() for done in written.done.values())
 
 
 def progress_of(final: Path, fingerprint: str) -> float | None:
@@ -147,6 +153,15 @@ def _locked(lock: IO[bytes]) -> bool:
     with suppress(OSError):
         return os.fstat(lock.fileno()).st_ino == Path(lock.name).stat().st_ino
     return False  # another run has just finished the entry
+
+
+def _gone_on_with(folder: Path, header: Mapping[str, Any]) -> Written:
+    written = read_journal(folder, header, verify=True)
+    if written is not None:
+        _end_torn_line(folder / JOURNAL)
+        return written
+    _clear(folder)
+    return _begun(folder, header)
 
 
 def _begun(folder: Path, header: Mapping[str, Any]) -> Written:

@@ -56,6 +56,7 @@ def resolved(device: str) -> str:
     if int(number or 0) >= there[kind]:
         found = ", ".join(name for name, n in there.items() if n)
         raise ConfigError(
-            f"embed.device: {device!r} is not there; torch finds {found} on this machine."
+            f"embed.device: {device!r} is not there; torch finds {found} on this machine, of which "
+            "auto takes the first."
         )
     return device
