@@ -5,8 +5,11 @@ import logging
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -410,7 +413,7 @@ def test_an_entry_with_gaps_is_used_by_those_who_accept_them(root, parquet_folde
     assert find(root, CONV, dataset, SKIP) == entry
     with pytest.raises(
         CacheError,
-        match=r"made without 1 of 12 test images that could not be read \(first: .*set embed.on_error=skip",
+        match=r"made without 1 of 12 test images that .* \(first: .*set embed.on_error=skip",
     ):
         find(root, CONV, dataset)
 
@@ -549,3 +552,38 @@ def test_embeddings_do_not_depend_on_the_number_of_workers(root, tiny, small_net
         np.testing.assert_allclose(
             with_workers(2).X(split), with_workers(1).X(split), rtol=1e-5, atol=1e-5
         )
+
+
+LOADING = """
+import sys
+from pathlib import Path
+from imprint_bench.data.embeddings.creation import create
+from imprint_bench.data.embeddings.settings import EmbedSettings
+from imprint_bench.params import Source
+
+if __name__ == "__main__":
+    root, weights, images = sys.argv[1:]
+    fm = Source("net", "torchvision", {"model": "shufflenet_v2_x0_5", "weights": weights})
+    dataset = Source("tiny", "idx", {"folder": images})
+    create(Path(root), fm, dataset, EmbedSettings(batch_size=1, device="cpu", loaders=1))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_loaders_do_not_outlive_a_killed_command(root, idx_folder, small_network, tmp_path):
+    script = tmp_path / "loading.py"
+    script.write_text(LOADING)
+    arguments = [str(root), small_network.params["weights"], str(idx_folder)]
+    command = subprocess.Popen([sys.executable, str(script), *arguments])
+    journals = lambda: list(root.glob("*/*/journal.jsonl"))  # noqa: E731
+    while not (journals() and journals()[0].read_text().count("\n") > 3):
+        assert command.poll() is None, "the command ended before it was killed"
+        time.sleep(0.05)
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+    assert len(children) >= 2  # the loader, and the process that tidies up after it
+    command.kill()
+    command.wait()
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline, f"{children} live on"
+        time.sleep(0.1)
