@@ -54,7 +54,7 @@ def inventory(config: Config) -> list[str]:
     datasets = {source.name: _dataset(source) for source in config.datasets}
     fms = {source.name: _foundation_model(source) for source in config.fms}
     lines = _table(
-        ("dataset", "state", "images (train + test), labels, size"),
+        ("dataset", "state", "images (train + test), labels, size of the first"),
         [(name, _state(found), found.text) for name, found in datasets.items()],
     )
     lines += _table(

@@ -124,6 +124,9 @@ def embed(config: Config) -> dict[Pair, Embeddings]:
                 log.warning("%s/%s: without %s.", dataset.name, fm.name, phrase)
     for dataset in config.datasets:
         lacking = [fm for fm in config.fms if (fm.name, dataset.name) not in made]
+        if len(lacking) < len(config.fms) and "run" not in config.stages:
+            there = [fm.name for fm in config.fms if fm not in lacking]
+            log.info("embeddings of %s by %s are in the cache.", dataset.name, ", ".join(there))
         if lacking:
             made |= _embedded(config, lacking, dataset)
     return made
