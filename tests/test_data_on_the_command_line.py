@@ -324,3 +324,19 @@ def test_a_multirun_over_choices_with_keys_says_how_to_have_them(run):
     code, _, err = run("-m", "fm=pixels,random_conv", "fm.random_conv.width=4")
     assert code == 2
     assert "fm.random_conv: no such key; there are pixels. A multirun gives every job" in err
+
+
+def test_files_that_are_not_read_are_remarked(run, elsewhere):
+    for split in ("train", "test"):
+        images, labels = pictures("train", channels=3)
+        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+            path = elsewhere / "photos" / split / f"class {label}" / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png(image))
+    (elsewhere / "photos" / "train" / "class 0" / "more.heic").write_bytes(b"heic")
+    command = (*TINY, "dataset=[image_folder]", "dataset.image_folder.folder=photos")
+    said = "image_folder: 1 file with another ending"
+    assert said in run(*command, "stages=[data]")[1]
+    code, out, _ = run(*command, "stages=[embed,run]")
+    assert code == 0
+    assert said in out

@@ -46,6 +46,8 @@ class ImageDataset:
     parts : callable or None
         ``(split) -> {name: rows}`` of the sources that the dataset is joined from; None
         where there is one source.
+    remark : callable or None
+        ``() -> str``: a sentence on what is there but not read, or "". None if nothing can be.
     """
 
     where: str
@@ -55,6 +57,7 @@ class ImageDataset:
     read_fingerprint: Callable[[], str]
     class_names: Callable[[], Sequence[str]] | None = None
     parts: Callable[[str], Mapping[str, range]] | None = None
+    remark: Callable[[], str] | None = None
 
     def labels(self, split: str) -> np.ndarray:
         """Return the labels of `split`: int64 of shape (n,), n >= 1, none negative."""

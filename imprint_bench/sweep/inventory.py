@@ -104,7 +104,10 @@ def _remark(dataset: ImageDataset, labels: dict[str, np.ndarray]) -> str:
         parts.append(f"{len(test - train)} labels of test images have no training image")
     if train - test:
         parts.append(f"{len(train - test)} labels have no test image")
-    return f"{'; '.join(parts)}." if parts else ""
+    sentences = [f"{'; '.join(parts)}."] if parts else []
+    if dataset.remark is not None:
+        sentences.append(dataset.remark())
+    return " ".join(filter(None, sentences))
 
 
 def _foundation_model(source: Source) -> _Found:

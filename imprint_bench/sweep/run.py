@@ -144,6 +144,10 @@ def left_out(config: Config) -> dict[str, str]:
 
 def _embedded(config: Config, fms: Sequence[Source], dataset: Source) -> dict[Pair, Embeddings]:
     """Embed a dataset with some foundation models, and log how fast each was."""
+    if dataset.kind != "precomputed" and (built := build_dataset(dataset)).remark is not None:
+        remark = built.remark()
+        if remark:
+            log.warning("%s: %s", dataset.name, remark)
     started = time.monotonic()
     with _bar(unit="embedding", desc=f"embed {dataset.name}") as bar:
         made, speeds = create_all(

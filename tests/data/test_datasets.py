@@ -1,6 +1,7 @@
 import gzip
 import re
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from imprint_bench.data.dataset import SPLITS, build_dataset, checked_labels
 from imprint_bench.data.reading import npz_rows
+from imprint_bench.data.reading.files import existing, npz_header
 from imprint_bench.durable import sha256_of
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import Source
@@ -195,6 +197,73 @@ def test_a_validation_split_of_an_npz_file_stands_in_for_test_by_one_key(npz_fil
     assert "Did you mean 'val_images'?" in str(caught.value)
     with pytest.raises(ConfigError, match=r"^npz.test_split: 'val' is train_split, too; expected"):
         built("npz", file=npz_file, train_split="val", test_split="val")
+
+
+@pytest.mark.parametrize(
+    ("params", "key"),
+    [({}, "test_split=val"), ({"train_split": "vall", "test_split": "train"}, "train_split=val")],
+)
+def test_another_split_of_an_npz_file_is_offered_where_one_is_missing(tmp_path, params, key):
+    images, labels = pictures("train", channels=3)
+    arrays = {
+        f"{s}_{k}": a for s in ("train", "val") for k, a in (("images", images), ("labels", labels))
+    }
+    np.savez(tmp_path / "a.npz", **arrays)
+    split = key.partition("_")[0]
+    with raises_data_error(
+        f"{tmp_path}/a.npz: no array '{params.get(f'{split}_split', split)}_images'; it holds "
+        f"train_images, train_labels, val_images, val_labels, so set dataset.NAME.{key}."
+    ):
+        built("npz", file=tmp_path / "a.npz", **params).labels(split)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names", "near"),
+    [
+        ("test_labels", ["train_labels", "test_label"], "test_label"),
+        ("vall_images", ["val_labels", "train_images", "val_images"], "val_images"),
+        ("test_labels", ["train_labels", "train_images", "test_images"], None),
+        ("test_images", ["TestImages", "test-images"], "test-images"),
+    ],
+)
+def test_the_nearest_array_is_of_the_same_split_or_the_same_kind(tmp_path, wanted, names, near):
+    np.savez(tmp_path / "a.npz", **dict.fromkeys(names, np.zeros(3)))
+    with raises_data_error(f"no array {wanted!r}; it holds ") as caught:
+        npz_header(tmp_path / "a.npz", wanted)
+    assert str(caught.value).partition(f"{names[-1]}.")[2] == (
+        "" if near is None else f" Did you mean {near!r}?"
+    )
+
+
+@pytest.mark.parametrize("grey", SPLITS)
+def test_grey_and_color_in_one_npz_file_are_refused_by_their_headers(npz_file, grey):
+    with np.load(npz_file) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    np.savez(npz_file, **arrays | {f"{grey}_images": arrays[f"{grey}_images"][..., 0]})
+    kinds = {split: "grey" if split == grey else "in color" for split in SPLITS}
+    with raises_data_error(
+        f"{npz_file}: train_images are {kinds['train']}, test_images {kinds['test']}; expected as "
+    ):
+        _ = built("npz", file=npz_file).shape
+
+
+def test_something_else_in_the_place_of_a_file_is_said(tmp_path):
+    (tmp_path / "afile").write_text("x")
+    (tmp_path / "link.npz").symlink_to(tmp_path / "gone.npz")
+    for path, message in {
+        tmp_path: "a folder, where a file is expected; put an npz file",
+        tmp_path / "afile" / "a.npz": f"no such file, as {tmp_path}/afile is a file and no folder",
+        tmp_path / "link.npz": "no such file, but a link to one that is not there; put",
+    }.items():
+        with raises_data_error(f"{path}: {message}"):
+            built("npz", file=path)
+    with raises_data_error("train-images-idx3-ubyte: no such file (nor with .gz), as "):
+        built("idx", folder=tmp_path / "afile")
+    with raises_data_error("'.': this folder, or an empty path; give another."):
+        existing(Path(), remedy="give another")
+    for kind, key in {"npz": "file", "idx": "folder"}.items():
+        with pytest.raises(ConfigError, match=f"^{kind}.{key}: an empty path; expected that of a"):
+            built(kind, **{key: ""})
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

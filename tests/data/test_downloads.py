@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from imprint_bench import durable
-from imprint_bench.data.fetching import downloads, unpacking
+from imprint_bench.data.fetching import downloads, places, unpacking
 from imprint_bench.data.fetching.downloads import (
     Download,
     MissingFilesError,
@@ -222,7 +222,7 @@ def test_a_disk_that_fills_up_in_the_middle_is_said_and_nothing_is_left(tmp_path
 
 def test_a_disk_without_the_room_is_seen_before_the_first_byte(tmp_path, url, monkeypatch):
     usage = type("Usage", (), {"free": durable.SPARE + 2_999_999})
-    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(places.shutil, "disk_usage", lambda folder: usage)
     received = []
     with refused(StoreError, f"{tmp_path}: needs 0.02 GB for a download, 0.02 GB are free"):
         fetch([Download(f"{url}/file", tmp_path / "f", MD5)], progress=received.append)
@@ -233,8 +233,75 @@ def test_a_disk_without_the_room_is_seen_before_the_first_byte(tmp_path, url, mo
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, url):
     (tmp_path / "set").write_text("a file")
-    with refused(StoreError, f"{tmp_path}/set: cannot be written (", "paths.data=FOLDER"):
+    with refused(StoreError, f"{tmp_path}/set: a file stands where a folder is needed; move it, "):
         fetch([Download(f"{url}/file", tmp_path / "set" / "f")])
+
+
+def test_what_stands_in_the_way_of_any_file_is_said_before_any_connection(tmp_path, url):
+    (tmp_path / "afile").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "f").mkdir()
+    first, received = Download(f"{url}/file", tmp_path / "new" / "f", MD5), []
+    for path, message in {
+        tmp_path / "afile" / "MNIST" / "raw" / "f": f"{tmp_path}/afile: a file stands where a ",
+        tmp_path / "link" / "f": f"{tmp_path}/link: a link to a folder that is not there; ",
+        tmp_path / "f": f"{tmp_path}/f: a folder stands where a file is needed; ",
+    }.items():
+        with refused(StoreError, message, "paths.data=FOLDER or paths.weights=FOLDER."):
+            fetch([first, Download(f"{url}/file", path)], progress=received.append)
+    assert received == []
+    assert files_below(tmp_path) == ["afile", "f", "link"]
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_any_connection(
+    tmp_path, closed_port, monkeypatch
+):
+    monkeypatch.setattr(places.os, "access", lambda place, _: Path(place) != tmp_path)
+    with refused(StoreError, f"{tmp_path}: cannot be written; make it writable, or choose"):
+        fetch([Download(f"{closed_port}/file", tmp_path / "new" / "folder" / "f")])
+    assert files_below(tmp_path) == []
+
+
+def test_all_that_is_missing_is_named_once_when_one_file_cannot_be_fetched(tmp_path, closed_port):
+    names = ("a", "b", "b", "there", "c", "a")
+    wanted = [Download(f"{closed_port}/{name}", tmp_path / name) for name in names]
+    (tmp_path / "there").write_bytes(b"x")
+    with refused(
+        DataError,
+        f"{tmp_path}/a: could not be fetched from {closed_port}/a (no connection: ",
+        f"; nothing was kept, also missing: {tmp_path}/b and {tmp_path}/c; try again or put them "
+        f"there with: {wanted[0].command} && {wanted[1].command} && {wanted[4].command}.",
+    ):
+        fetch(wanted)
+    with refused(DataError, f"{tmp_path}/b: ", f"also missing: {tmp_path}/c; try again or put th"):
+        fetch(wanted[1:5])
+    with refused(DataError, f"kept, try again or put it there with: {wanted[4].command}."):
+        fetch(wanted[3:5])
+
+
+@pytest.mark.parametrize("unpack", [True, False])
+def test_a_file_that_is_there_with_a_wrong_checksum_is_mentioned_when_no_other_can_be_had(
+    tmp_path, closed_port, unpack
+):
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(b"half of it")
+    with refused(
+        DataError,
+        f"{path}: is there, but its md5 is {hashlib.md5(b'half of it').hexdigest()}, expected "
+        f"{MD5[4:]}, and could not be fetched from {closed_port}/file (no connection: ",
+        "; it was left as it is, try again or put it there with: curl ",
+    ):
+        fetch([Download(f"{closed_port}/file", path, MD5, unpack=unpack)])
+    assert path.read_bytes() == b"half of it"
+
+
+def test_the_error_of_a_missing_file_names_a_file_in_the_way(tmp_path):
+    (tmp_path / "afile").write_text("x")
+    path = tmp_path / "afile" / "MNIST" / "f"
+    error = missing(path, [Download("https://example.org/f", path)])
+    assert str(error).startswith(
+        f"{path}: no such file, as {tmp_path}/afile is a file and no folder; fetch it with: "
+    )
 
 
 def test_the_size_is_asked_of_the_network_only_if_unknown(tmp_path, url, served, closed_port):

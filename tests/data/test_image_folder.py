@@ -7,7 +7,7 @@ from PIL import Image
 
 from imprint_bench.data.dataset import SPLITS, build_dataset
 from imprint_bench.data.networks.vision import torchvision
-from imprint_bench.data.reading import image_files
+from imprint_bench.data.reading import image_digests, image_files
 from imprint_bench.errors import ConfigError, DataError, ImageError
 from imprint_bench.params import Source
 
@@ -127,7 +127,7 @@ def test_the_fingerprint_is_that_of_names_and_content(folder, tmp_path):
 
 
 def test_above_the_limit_sizes_and_times_stand_for_the_content(folder, monkeypatch):
-    monkeypatch.setattr(image_files, "HASHED", 100)
+    monkeypatch.setattr(image_digests, "HASHED", 100)
     first = built(folder).fingerprint
     assert built(folder).fingerprint == first
     path = next((folder / "test" / "cat").glob("1.*"))
@@ -212,12 +212,28 @@ def only_in_train(folder):
     write_image(folder / "train" / "dogs" / "0.png", seed=73)
 
 
-def to_nothing(folder):
-    (folder / "train" / "cat" / "z.png").symlink_to(folder / "nowhere.png")
-
-
 def in_a_circle(folder):
     (folder / "train" / "cat" / "again").symlink_to(folder / "train" / "cat")
+
+
+def to_the_split(folder):
+    (folder / "train" / "cat" / "more" / "again").symlink_to("../..")
+
+
+def to_all(folder):
+    (folder / "train" / "cat" / "again").symlink_to(folder.parent)
+
+
+def by_two_links(folder):
+    (folder.parent / "out").mkdir()
+    (folder / "train" / "cat" / "out").symlink_to(folder.parent / "out")
+    (folder.parent / "out" / "back").symlink_to(folder / "train" / "cat")
+
+
+def by_a_class(folder):
+    elsewhere = (folder / "train" / "dog").rename(folder.parent / "dogs")
+    (folder / "train" / "dog").symlink_to(elsewhere)
+    (elsewhere / "up").symlink_to(folder.parent)
 
 
 @pytest.mark.parametrize(
@@ -230,14 +246,95 @@ def in_a_circle(folder):
         (only_in_test, "test: classes that train lacks (bird); expected the same classes in both."),
         (only_in_train, "train: classes that test lacks (dogs); expected the same classes in both."
                         " Did you mean 'dog'?"),
-        (to_nothing, "z.png: a link to a file that is not there; mend or remove it."),
-        (in_a_circle, "again: a link to a folder above it; remove the link."),
+        (in_a_circle, "train/cat/again: a link to a folder above it; remove the link."),
+        (to_the_split, "train/cat/more/again: a link to a folder above it; remove the link."),
+        (to_all, "train/cat/again: a link to a folder above it; remove the link."),
+        (by_two_links, "train/cat/out/back: a link to a folder above it; remove the link."),
+        (by_a_class, "train/dog/up: a link to a folder above it; remove the link."),
     ],
 )  # fmt: skip
 def test_a_folder_that_is_no_dataset_is_refused_in_one_sentence(folder, change, message):
     change(folder)
     with raises_data_error(message):
         built(folder).labels("train")
+
+
+def test_a_link_to_no_file_is_one_image_that_cannot_be_read(folder, monkeypatch):
+    link = folder / "train" / "cat" / "z.png"
+    link.symlink_to(folder / "nowhere.png")
+    monkeypatch.chdir(folder)
+    dataset = built(".")
+    assert dataset.size("train") == 11
+    before = dataset.fingerprint
+    with raises_data_error(
+        f"{link}: a link to a file that is not there; mend or remove it.", ImageError
+    ):
+        dataset.images("train", 0, 11)
+    assert len(dataset.images("train", 6, 11)) == 5
+    write_image(folder / "nowhere.png", seed=90)
+    assert built(".").fingerprint != before
+
+
+def test_a_link_to_itself_is_one_image_that_cannot_be_read(folder):
+    link = folder / "train" / "cat" / "z.png"
+    link.symlink_to(link)
+    assert built(folder).size("train") == 11
+    with raises_data_error(f"{link}: cannot be read (Too many levels", ImageError):
+        built(folder).images("train", 0, 11)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(folder, monkeypatch):
+    class Refusing:
+        def __enter__(self):
+            raise PermissionError(13, "Permission denied")
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(image_files.os, "scandir", lambda _: Refusing())
+    with raises_data_error(f"{folder}/train: cannot be listed (Permission denied); make it a fold"):
+        built(folder).labels("train")
+
+
+def test_what_is_not_read_for_its_ending_is_counted_with_an_example(folder):
+    assert built(folder).remark() == ""
+    (folder / "train" / "cat" / ".hidden.avif").write_bytes(b"x")
+    (folder / "train" / "readme.md").write_text("x")
+    assert built(folder).remark() == ""
+    image = folder / "train" / "dog" / "more" / "y.avif"
+    image.write_bytes(b"x")
+    assert built(folder).remark() == (
+        f"1 file with another ending ({image}) is not read; image files end in png, jpg, jpeg, "
+        "webp, bmp, gif, tif, tiff, ppm, pgm."
+    )
+    (folder / "test" / "cat" / "notes").write_text("x")
+    assert (
+        built(folder)
+        .remark()
+        .startswith(
+            f"2 files with other endings (first: {image}) are not read; image files end in png, "
+        )
+    )
+
+
+def test_the_remarks_of_the_parts_are_those_of_the_whole(folder):
+    (folder / "test" / "cat" / "notes").write_text("x")
+    parts = {"mine": {"image_folder": {"folder": str(folder)}}, "digits": {"digits": None}}
+    both = build_dataset(Source("both", "concatenation", {"parts": parts}))
+    assert both.remark() == built(folder).remark() != ""
+
+
+def test_a_file_where_a_folder_is_expected_and_an_empty_path_are_said(folder, tmp_path):
+    (tmp_path / "afile").write_text("x")
+    (folder / "val").write_text("x")
+    with raises_data_error(f"{tmp_path}/afile: a file, where a folder is expected; put the images"):
+        built(tmp_path / "afile")
+    with raises_data_error(f"{tmp_path}/afile/b: no such folder, as {tmp_path}/afile is a file an"):
+        built(tmp_path / "afile" / "b")
+    with raises_data_error(f"{folder}/val: a file, where a folder is expected; put the images the"):
+        built(folder, test_split="val")
+    with raises_data_error("image_folder.folder: an empty path; expected that of a", ConfigError):
+        built("")
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])

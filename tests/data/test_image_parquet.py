@@ -114,6 +114,42 @@ def test_one_file_and_shards_of_a_split_are_ambiguous(tmp_path):
         built(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("train.parquet", "data/train-00000-of-00001.parquet"),
+        ("train.parquet", "data/train.parquet"),
+        ("train-0.parquet", "data/train.parquet"),
+        ("train-0.parquet", "data/train-0.parquet"),
+    ],
+)
+def test_a_split_in_the_folder_and_in_its_folder_data_is_ambiguous(tmp_path, one, other):
+    write_split(tmp_path / "test.parquet", [0, 1])
+    write_split(tmp_path / one, [0, 1], seed=1)
+    write_split(tmp_path / other, [0, 1], seed=2)
+    with raises_data_error(f"{tmp_path}/{one}: stands beside {other}; expected either one file or"):
+        built(tmp_path)
+
+
+def test_a_file_where_a_folder_is_expected_and_the_reverse_are_said(tmp_path):
+    both_splits(tmp_path, [0, 1], [0, 1])
+    with raises_data_error(
+        f"{tmp_path}/train.parquet: a file; give the folder that holds it, {tmp_path}."
+    ):
+        built(tmp_path / "train.parquet")
+    (tmp_path / "afile").write_text("x")
+    with raises_data_error(f"{tmp_path}/afile: a file, where a folder is expected; give the fold"):
+        built(tmp_path / "afile")
+    with raises_data_error("image_parquet.folder: an empty path; expected that", ConfigError):
+        built("")
+    for name in ("train.parquet", "train-0.parquet"):
+        (tmp_path / "train.parquet").unlink(missing_ok=True)
+        (tmp_path / name).mkdir()
+        with raises_data_error(f"{tmp_path}/{name}: a folder, where a file is expected; move the"):
+            built(tmp_path)
+        (tmp_path / name).rmdir()
+
+
 @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
 @pytest.mark.parametrize("name", ["train-1.parquet", "test-0.parquet"])
 def test_one_shard_under_two_names_is_refused(tmp_path, link, name):
@@ -167,6 +203,16 @@ def test_names_are_numbered_in_the_order_of_the_list(tmp_path, labels, source):
     dataset = built(tmp_path, **({"class_names": NAMES} if source == "parameter" else {}))
     assert dataset.labels("train").tolist() == [1, 0, 2, 1]
     assert list(dataset.class_names()) == NAMES
+
+
+def test_class_names_that_are_digits_may_be_given_as_numbers(tmp_path):
+    both_splits(tmp_path, pa.array(["1", "0", "2"]), pa.array(["2", "1"]))
+    dataset = built(tmp_path, class_names=[0, 1, 2])
+    assert dataset.labels("train").tolist() == [1, 0, 2]
+    assert list(dataset.class_names()) == ["0", "1", "2"]
+    assert dataset.fingerprint == built(tmp_path, class_names=["0", "1", "2"]).fingerprint
+    with pytest.raises(ConfigError, match=r"class_names: expected a list of str or a list of int"):
+        built(tmp_path, class_names=[0, 1.5])
 
 
 def test_class_names_are_known_from_one_split_or_not_at_all(tmp_path, parquet_folder):

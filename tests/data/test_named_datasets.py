@@ -218,6 +218,22 @@ def test_what_is_missing_is_named_with_its_folder_and_a_command_and_can_be_fetch
         assert download.path.is_relative_to(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["cifar", "imagenet", "mnist_m", "stl10", "svhn", "usps"])
+def test_an_empty_path_is_not_taken_for_the_folder_that_the_command_runs_in(kind):
+    with pytest.raises(ConfigError, match=rf"^{kind}.root: an empty path; expected that of a file"):
+        build_dataset(Source("mine", kind, {"root": ""}))
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
+    (tmp_path / "afile").write_text("x")
+    for name in ("mnist", "cifar10", "svhn"):
+        with pytest.raises(MissingFilesError) as caught:
+            named(name, tmp_path / "afile")
+        assert f", as {tmp_path}/afile is a file and no folder; fetch it with: " in str(
+            caught.value
+        )
+
+
 def test_only_what_is_missing_is_to_be_fetched(tmp_path):
     write_combi_digits(tmp_path)
     (tmp_path / "MNIST/raw/t10k-labels-idx1-ubyte").unlink()
@@ -418,9 +434,11 @@ DAMAGES = [
         edited(lambda c: b"\0" + c[1:]),
         "label 0 in row 0; expected 1 to 10",
     ),
-    ("mnist_m", M, cut, "no whole file of torch tensors ("),
-    ("mnist_m", M, filled(b""), "no whole file of torch tensors ("),
-    ("mnist_m", M, saved_pt((PT, Harmful())), "no whole file of torch tensors (Weights only load"),
+    ("mnist_m", M, cut, "no whole file of torch tensors (it is cut off); fetch it again."),
+    ("mnist_m", M, filled(b""), "no whole file of torch tensors (it is empty); fetch it again."),
+    ("mnist_m", M, filled(b"text"), "(it is not a file of torch.save or safetensors); fetch it"),
+    ("mnist_m", M, filled(b"\n<!DOCTYPE html>"), "(it is a web page or another text in angle br"),
+    ("mnist_m", M, saved_pt((PT, Harmful())), "(it holds Python objects, which are never loaded)"),
     ("mnist_m", M, saved_pt(PT), "holds torch.uint8 of shape (4, 28, 28, 3); expected images"),
     ("mnist_m", M, saved_pt((PT[..., 0], torch.ones(4))), "of shape (4, 28, 28); expected uint8"),
     ("mnist_m", M, saved_pt((PT, torch.ones(4))), "labels are torch.float32 of shape (4,)"),
@@ -663,7 +681,12 @@ def test_folders_that_are_not_imagenets_are_refused(tmp_path):
     assert named("imagenet", tmp_path, "dataset.imagenet.classes=[0]").size("test") == 2
 
 
-@pytest.mark.parametrize("damage", [cut, filled(b""), filled(b"<html>"), Path.unlink])
+def to_nothing(path):
+    path.unlink()
+    path.symlink_to(path.with_name("nowhere"))
+
+
+@pytest.mark.parametrize("damage", [cut, filled(b""), filled(b"<html>"), Path.unlink, to_nothing])
 def test_one_image_that_cannot_be_read_is_named_and_is_no_matter_of_the_others(tmp_path, damage):
     path = write_imagenet(tmp_path / "imagenet") / "val" / WNIDS[1] / f"{WNIDS[1]}_0.JPEG"
     dataset = named("imagenet", tmp_path)
@@ -671,6 +694,7 @@ def test_one_image_that_cannot_be_read_is_named_and_is_no_matter_of_the_others(t
     damage(path)
     with raises(ImageError, f"{path}: "):
         dataset.images("test", 2, 3)
+    assert len(dataset.fingerprint) == 64
     assert len(dataset.images("test", 0, 2)) == 2
 
 

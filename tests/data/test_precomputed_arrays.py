@@ -141,6 +141,14 @@ def test_an_unknown_ending_or_a_column_of_an_npz_file_is_refused(tmp_path):
         opened(tmp_path / "x.npz", label_column="y")
 
 
+def test_an_empty_path_and_a_folder_are_said(tmp_path):
+    with raises_data_error("precomputed.file: an empty path; expected that of a file", ConfigError):
+        opened("")
+    (tmp_path / "x.npz").mkdir()
+    with raises_data_error(f"{tmp_path}/x.npz: a folder, where a file is expected; write it with "):
+        opened(tmp_path / "x.npz")
+
+
 def test_a_damaged_file_is_refused(file):
     path = Path(str(file).replace("{split}", "test"))
     content = path.read_bytes()

@@ -1,8 +1,11 @@
+import gzip
 import math
 import pickle
 import re
 import warnings
+import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -396,21 +399,62 @@ def cut(path, state):
     path.write_bytes(path.read_bytes()[:-5000])
 
 
+def cut_early(path, state):
+    torch.save(state, path)
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def change_pickle(path, state):
+    torch.save(state, path)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo(f"{archive.namelist()[0].partition('/')[0]}/data.pkl").header_offset
+    content[start + 200 : start + 210] = b"\xff" * 10
+    path.write_bytes(content)
+
+
+def write(text):
+    return lambda path, _: path.write_text(text)
+
+
+def write_archive(path, _):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.txt", "x")
+
+
 def without_first(state):
     return dict(list(state.items())[3:])
 
 
+UNREADABLE = "cannot be read as a checkpoint ("
 BAD = {
-    "text": (lambda path, state: path.write_text("hello"), "cannot be read as a checkpoint ("),
-    "empty": (lambda path, state: path.write_bytes(b""), "cannot be read as a checkpoint ("),
-    "truncated": (cut, "cannot be read as a checkpoint ("),
+    "text": (write("hello"), f"{UNREADABLE}it is not a file of torch.save or safetensors); exp"),
+    "empty": (write(""), f"{UNREADABLE}it is empty); expected a whole file with weights, .pth"),
+    "a web page": (write("<!DOCTYPE html>\n"), f"{UNREADABLE}it is a web page or another text"),
+    "a pointer": (write("version https://git-lfs.gi"), f"{UNREADABLE}it is a pointer of Git LFS"),
+    "gzip": (lambda path, _: path.write_bytes(gzip.compress(b"x")), f"{UNREADABLE}it is compress"),
+    "truncated": (cut, f"{UNREADABLE}it is cut off); expected"),
+    "truncated early": (cut_early, f"{UNREADABLE}it is cut off); expected"),
+    "a changed byte": (change_pickle, f"{UNREADABLE}it is damaged); expected"),
+    "half a pickle": (
+        lambda path, _: path.write_bytes(b"\x80\x02}"),
+        f"{UNREADABLE}it is a pickle that is cut off, or not one of torch.save); expected",
+    ),
+    "another archive": (
+        write_archive,
+        f"{UNREADABLE}it is a zip archive that torch.save did not write); expected",
+    ),
+    "safetensors": (
+        lambda path, _: path.write_bytes((16).to_bytes(8, "little") + b'{"w":{}}' * 2),
+        f"{UNREADABLE}it is a file of safetensors; let its name end in .safetensors); expected",
+    ),
     "truncated, old format": (
         lambda path, state: (
             path.write_bytes(path.read_bytes()[:-5000])
             if torch.save(state, path, _use_new_zipfile_serialization=False) is None
             else None
         ),
-        "cannot be read as a checkpoint (",
+        f"{UNREADABLE}it is cut off or damaged); expected",
     ),
     "a pickle": (
         lambda path, state: path.write_bytes(pickle.dumps({"x": Evil()})),
@@ -452,11 +496,35 @@ def test_a_bad_checkpoint_gets_one_sentence(case, checkpoint, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_bad_safetensors_file_gets_one_sentence(tmp_path, needed):
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda whole: b"\xff" * 100, "it is not a file of torch.save or safetensors"),
+        (lambda whole: b"", "it is empty"),
+        (lambda whole: whole[:-20], "it is cut off or damaged"),
+        (lambda whole: whole[:40], "it is cut off within its header"),
+        (
+            lambda whole: Path(__file__).read_bytes(),
+            "it is not a file of torch.save or safetensors",
+        ),
+    ],
+)
+def test_a_bad_safetensors_file_gets_one_sentence(tmp_path, needed, damage, reason):
     needed("safetensors", "pip install 'imprint-bench[safetensors]'")
+    from safetensors.torch import save
+
     path = tmp_path / "bad.safetensors"
-    path.write_bytes(b"\xff" * 100)
-    with pytest.raises(DataError, match=r"bad.safetensors: cannot be read as a checkpoint \("):
+    path.write_bytes(damage(save({"weight": torch.zeros(9, 9)})))
+    with pytest.raises(DataError) as caught:
+        built(model=SMALL, weights=str(path)).embed(pictures(1))
+    assert str(caught.value).startswith(f"{path}: {UNREADABLE}{reason}); expected a whole file")
+
+
+def test_a_file_of_torch_that_is_called_safetensors_is_recognized(checkpoint, tmp_path, needed):
+    needed("safetensors", "pip install 'imprint-bench[safetensors]'")
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(checkpoint[0].read_bytes())
+    with pytest.raises(DataError, match=r"it is a file of torch.save; let its name end in .pth"):
         built(model=SMALL, weights=str(path)).embed(pictures(1))
 
 

@@ -11,6 +11,7 @@ from imprint_bench.data.datasets.image_parquet import image_parquet
 from imprint_bench.data.fetching.downloads import Download, MissingFilesError, missing
 from imprint_bench.data.networks.vision import torchvision
 from imprint_bench.data.reading.array_pickle import load_arrays
+from imprint_bench.data.reading.files import absence, given_path
 from imprint_bench.data.reading.parquet_files import schema_of
 from imprint_bench.data.reading.published import Read, absent, array_dataset, numbered_from_zero
 from imprint_bench.data.reading.shards import find_shards
@@ -49,7 +50,7 @@ def cifar(*, root: str, n_classes: Literal[10, 100] = 10) -> ImageDataset:
     A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009. Files:
     https://www.cs.toronto.edu/~kriz/cifar.html, "Dataset layout".
     """
-    place = Path(root)
+    place = given_path(root, at="cifar.root")
     layouts = _layouts(n_classes)
     for name, (files, read) in layouts.items():
         folder = place / name
@@ -88,8 +89,8 @@ def _missing(root: Path, path: Path, n_classes: int) -> MissingFilesError:
         checksum=f"md5:{published.tgz_md5}",
         unpack=True,
     )
-    what = "no such file" if path.parent.name in _layouts(n_classes) else "no such folder"
-    return missing(path, [archive], what=what)
+    is_file = path.parent.name in _layouts(n_classes)
+    return missing(path, [archive], what=absence(path, "file" if is_file else "folder"))
 
 
 def _from_parquet(folder: Path, n_classes: int) -> ImageDataset:

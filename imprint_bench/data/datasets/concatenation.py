@@ -59,6 +59,9 @@ def concatenation(*, parts: Mapping[str, Any]) -> ImageDataset:
         read_shape=lambda: (*first.shape[:2], 3),
         read_fingerprint=lambda: digest(parts=[d.fingerprint for d in datasets.values()]),
         parts=rows,
+        remark=lambda: " ".join(
+            text for d in datasets.values() if d.remark and (text := d.remark())
+        ),
     )
 
 

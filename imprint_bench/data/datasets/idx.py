@@ -15,7 +15,7 @@ import numpy as np
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset, Shape, digest
 from imprint_bench.data.fetching.downloads import Download, missing
 from imprint_bench.data.networks.vision import torchvision
-from imprint_bench.data.reading.files import identity
+from imprint_bench.data.reading.files import absence, given_path, identity
 from imprint_bench.errors import DataError
 
 PREFIX = {"train": "train", "test": "t10k"}
@@ -46,7 +46,7 @@ def idx(*, folder: str) -> ImageDataset:
     Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", 1998:
     a big-endian header (0, 0, type, dimensions, one size each), then the values.
     """
-    place = Path(folder)
+    place = given_path(folder, at="idx.folder")
     images, labels = ({s: _found(place, f"{PREFIX[s]}-{k}-ubyte") for s in SPLITS} for k in KINDS)
     if lacking := [p for p in (*images.values(), *labels.values()) if not p.is_file()]:
         raise _missing(place, lacking)
@@ -74,7 +74,8 @@ def _found(folder: Path, name: str) -> Path:
 
 
 def _missing(folder: Path, lacking: list[Path]) -> DataError:
-    what, family = "no such file (nor with .gz)", folder.parent.name
+    what, family = absence(lacking[0], "file"), folder.parent.name
+    what = what.replace("no such file", "no such file (nor with .gz)")
     if folder.name != "raw" or family not in TORCHVISION:
         return DataError(
             f"{lacking[0].absolute()}: {what}; put the four IDX files there, or set "

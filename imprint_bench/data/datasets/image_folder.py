@@ -9,13 +9,15 @@ import numpy as np
 
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset, Images, Shape, digest
 from imprint_bench.data.reading.decoding import Channels, decoded_all, shape_of_first
+from imprint_bench.data.reading.files import absence, given_path
+from imprint_bench.data.reading.image_digests import content_of
 from imprint_bench.data.reading.image_files import (
     ENDINGS,
     Listing,
     check_once,
-    content_of,
     first_few,
     listing,
+    remark_on,
     visible_folders,
 )
 from imprint_bench.data.reading.shards import check_different
@@ -34,7 +36,7 @@ def image_folder(
 
     Classes are numbered in the order of their names; where all names are whole
     numbers, in the order of those. Hidden files and files without the ending of an
-    image are left out. Rows come class by class, sorted by name.
+    image are left out; the `remark` counts the latter. Rows come class by class, sorted by name.
 
     Parameters
     ----------
@@ -52,15 +54,17 @@ def image_folder(
     """
     splits = {"train": train_split, "test": test_split}
     check_different(splits, kind="image_folder")
-    folders = {split: _split_folder(Path(folder), name) for split, name in splits.items()}
+    place = given_path(folder, at="image_folder.folder")
+    folders = {split: _split_folder(place, name) for split, name in splits.items()}
     files = _Files(folders, channels)
     return ImageDataset(
-        where=str(Path(folder).absolute()),
+        where=str(place.absolute()),
         read_labels=lambda split: np.array(files.listed[split].labels),
         read_images=files.images,
         read_shape=lambda: files.shape,
         read_fingerprint=files.fingerprint,
         class_names=lambda: files.listed["train"].classes,
+        remark=lambda: remark_on(files.listed.values()),
     )
 
 
@@ -111,11 +115,16 @@ def _split_folder(folder: Path, split: str) -> Path:
     at = folder.absolute()
     if not folder.is_dir():
         raise DataError(
-            f"{at}: no such folder; put the images there as {split}/CLASS/FILE, or set "
-            "paths.data=FOLDER to the folder that has it."
+            f"{at}: {absence(folder, 'folder')}; put the images there as {split}/CLASS/FILE, "
+            "or set paths.data=FOLDER to the folder that has it."
         )
     if (folder / split).is_dir():
         return folder / split
+    if (folder / split).exists():
+        raise DataError(
+            f"{at / split}: {absence(folder / split, 'folder')}; put the images there as "
+            "CLASS/FILE."
+        )
     there = visible_folders(folder)
     with_images = [name for name in there if _has_images(folder / name)]
     if with_images:

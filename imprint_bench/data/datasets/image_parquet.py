@@ -10,7 +10,7 @@ import numpy as np
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset, Images, Shape, digest
 from imprint_bench.data.reading.class_names import class_label_names, numbered, unique_names
 from imprint_bench.data.reading.decoding import Channels, decoded_all, shape_of_first
-from imprint_bench.data.reading.files import content_hash, identity
+from imprint_bench.data.reading.files import content_hash, given_path, identity
 from imprint_bench.data.reading.parquet_files import group_sizes, opened, read_column, schema_of
 from imprint_bench.data.reading.shards import Shards, find_shards
 from imprint_bench.errors import DataError
@@ -27,7 +27,7 @@ def image_parquet(
     train_split: str = "train",
     test_split: str = "test",
     channels: Channels | None = None,
-    class_names: list[str] | None = None,
+    class_names: list[str] | list[int] | None = None,
 ) -> ImageDataset:
     """Return a dataset from a folder of parquet files, one or several per split.
 
@@ -45,21 +45,23 @@ def image_parquet(
         Splits of the folder that are trained and tested on, such as train and validation.
     channels : 1, 3 or None
         1 reads grey, 3 color; None as the first training image is.
-    class_names : list of str, or None
-        Names of classes 0, 1, 2, ...; None takes those of a Hugging Face ClassLabel in
-        the files' metadata. Labels that are names are numbered in this order.
+    class_names : list of str, list of int, or None
+        Names of classes 0, 1, 2, ...; a number stands for the text of its digits. None takes
+        those of a Hugging Face ClassLabel in the files' metadata. Labels that are names are
+        numbered in this order.
 
     Raises
     ------
     DataError
         If a shard is missing, or reached by two names. Damaged files are found when they are read.
     """
-    shards = find_shards(Path(folder), {"train": train_split, "test": test_split})
+    place = given_path(folder, at="image_parquet.folder")
+    shards = find_shards(place, {"train": train_split, "test": test_split})
     given = None
     if class_names is not None:
-        given = unique_names(class_names, at="image_parquet.class_names")
+        given = unique_names([*map(str, class_names)], at="image_parquet.class_names")
     return ImageDataset(
-        where=str(Path(folder).absolute()),
+        where=str(place.absolute()),
         read_labels=lambda split: _labels(
             shards[split], label_column, _names(shards, label_column, given)
         ),

@@ -12,7 +12,7 @@ import numpy as np
 
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset, Images, Shape
 from imprint_bench.data.reading.decoding import decoded_all, shape_of_first
-from imprint_bench.data.reading.files import identity
+from imprint_bench.data.reading.files import absence, given_path, identity
 from imprint_bench.data.reading.image_files import Listing, first_few, visible_folders
 from imprint_bench.errors import ConfigError, DataError
 
@@ -56,7 +56,7 @@ def imagenet(*, root: str, classes: list[int] | None = None) -> ImageDataset:
     O. Russakovsky et al., "ImageNet large scale visual recognition challenge", International
     Journal of Computer Vision 115, 2015. https://image-net.org/challenges/LSVRC/2012.
     """
-    place = Path(root)
+    place = given_path(root, at="imagenet.root")
     for split in SPLITS:
         if not (place / FOLDERS[split]).is_dir():
             raise _missing(place, split)
@@ -128,8 +128,7 @@ class _Files:
         for split in SPLITS:
             found = self.listed[split]
             for row, (name, label) in enumerate(zip(found.names, found.labels, strict=True)):
-                size = found.path(row).stat().st_size
-                content.update(f"{split}/{name} {size} {label}\n".encode())
+                content.update(f"{split}/{name} {_size(found, row)} {label}\n".encode())
         return content.hexdigest()
 
 
@@ -186,6 +185,14 @@ def _checked(classes: list[int]) -> tuple[int, ...]:
     return tuple(sorted(set(classes)))
 
 
+def _size(found: Listing, row: int) -> int | None:
+    """Return the bytes of a file, or None: then it is refused or skipped where it is read."""
+    try:
+        return found.path(row).stat().st_size
+    except OSError:
+        return None
+
+
 def _place(found: Listing, row: int) -> str:
     return str(found.path(row).absolute())
 
@@ -201,6 +208,7 @@ def _missing(root: Path, split: str) -> DataError:
             f"them into {at} and unpack them"
         )
     return DataError(
-        f"{at / folder}: no such folder; {remedy} with torchvision.datasets.ImageNet({str(at)!r}, "
-        f"split={folder!r}), or set paths.data=FOLDER to the folder that has it."
+        f"{at / folder}: {absence(at / folder, 'folder')}; {remedy} with "
+        f"torchvision.datasets.ImageNet({str(at)!r}, split={folder!r}), or set "
+        "paths.data=FOLDER to the folder that has it."
     )

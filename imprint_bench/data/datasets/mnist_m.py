@@ -7,12 +7,14 @@ import numpy as np
 
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset
 from imprint_bench.data.fetching.downloads import Download, missing
+from imprint_bench.data.reading.files import given_path
 from imprint_bench.data.reading.published import (
     absent,
     array_dataset,
     folder_with,
     numbered_from_zero,
 )
+from imprint_bench.data.reading.torch_files import why_unreadable
 from imprint_bench.errors import DataError
 
 SHAPE = (28, 28, 3)
@@ -43,7 +45,7 @@ def mnist_m(*, root: str) -> ImageDataset:
     Learning Research 17, 2016. Files: https://github.com/liyxi/mnist-m: a pair of torch tensors,
     uint8 images (n, 28, 28, 3) and labels (n,).
     """
-    folder = folder_with(Path(root), PLACES, list(NAMES.values()))
+    folder = folder_with(given_path(root, at="mnist_m.root"), PLACES, list(NAMES.values()))
     if lacking := absent(folder, list(NAMES.values())):
         archives = [
             Download(
@@ -66,7 +68,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises nearly anything
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        reason = why_unreadable(path, error)
         raise DataError(
             f"{path.absolute()}: no whole file of torch tensors ({reason}); fetch it again."
         ) from error

@@ -1,12 +1,20 @@
 """One npz file with images and labels of all splits, the layout of MedMNIST."""
 
+import difflib
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from imprint_bench.data.dataset import CHANNELS, DATASETS, SPLITS, ImageDataset, Shape, digest
-from imprint_bench.data.reading.files import content_hash, existing, npz_array, npz_header
+from imprint_bench.data.reading.files import (
+    content_hash,
+    existing,
+    given_path,
+    npz_array,
+    npz_header,
+    npz_names,
+)
 from imprint_bench.data.reading.npz_rows import npz_rows
 from imprint_bench.data.reading.shards import check_different
 from imprint_bench.errors import DataError
@@ -36,7 +44,7 @@ def npz(*, file: str, train_split: str = "train", test_split: str = "test") -> I
     biomedical image classification", Scientific Data 10, 2023.
     """
     path = existing(
-        Path(file),
+        given_path(file, at="npz.file"),
         remedy="put an npz file in MedMNIST's layout there, or set paths.data=FOLDER to the "
         "folder that has it",
     )
@@ -44,9 +52,9 @@ def npz(*, file: str, train_split: str = "train", test_split: str = "test") -> I
     check_different(prefixes, kind="npz")
     return ImageDataset(
         where=str(path.absolute()),
-        read_labels=lambda split: _labels(path, prefixes[split]),
+        read_labels=lambda split: _labels(path, prefixes, split),
         read_images=lambda split, start, stop: _images(path, prefixes[split], start, stop),
-        read_shape=lambda: _shape(path, train_split)[1],
+        read_shape=lambda: _shape_of_both(path, prefixes),
         read_fingerprint=partial(_fingerprint, path, prefixes),
     )
 
@@ -56,6 +64,38 @@ def _fingerprint(path: Path, prefixes: dict[str, str]) -> str:
     if prefixes == {split: split for split in SPLITS}:
         return content_hash(path)
     return digest(file=content_hash(path), splits=prefixes)
+
+
+def _shape_of_both(path: Path, prefixes: dict[str, str]) -> Shape:
+    """Return the shape of a training image; test images have as many channels."""
+    _check_split(path, prefixes, "train")
+    shape = _shape(path, prefixes["train"])[1]
+    test = f"{prefixes['test']}_images"
+    if test in npz_names(path, test):
+        other = _shape(path, prefixes["test"])[1]
+        if other[2] != shape[2]:
+            kinds = {1: "grey", 3: "in color"}
+            raise DataError(
+                f"{path.absolute()}: {prefixes['train']}_images are {kinds[shape[2]]}, {test} "
+                f"{kinds[other[2]]}; expected as many channels in both."
+            )
+    return shape
+
+
+def _check_split(path: Path, prefixes: dict[str, str], split: str) -> None:
+    """Raise DataError if the file has nothing of a split, but has another one instead."""
+    prefix, wanted = prefixes[split], f"{prefixes[split]}_images"
+    names = npz_names(path, wanted)
+    if any(name.startswith(f"{prefix}_") for name in names):
+        return
+    whole = [name.removesuffix("_images") for name in names if name.endswith("_images")]
+    whole = [p for p in whole if f"{p}_labels" in names and p not in prefixes.values()]
+    if whole:
+        near = difflib.get_close_matches(prefix, whole, n=1) or whole
+        key = f"dataset.NAME.{split}_split={' or '.join(near)}"
+        raise DataError(
+            f"{path.absolute()}: no array {wanted!r}; it holds {', '.join(names)}, so set {key}."
+        )
 
 
 def _shape(path: Path, split: str) -> tuple[int, Shape]:
@@ -71,7 +111,9 @@ def _shape(path: Path, split: str) -> tuple[int, Shape]:
     return shape[0], (shape[1], shape[2], 1 if grey else shape[3])
 
 
-def _labels(path: Path, split: str) -> np.ndarray:
+def _labels(path: Path, prefixes: dict[str, str], of: str) -> np.ndarray:
+    _check_split(path, prefixes, of)
+    split = prefixes[of]
     labels = npz_array(path, f"{split}_labels")
     rows, _ = _shape(path, split)
     if labels.ndim and len(labels) != rows:

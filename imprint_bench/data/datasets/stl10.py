@@ -7,6 +7,7 @@ import numpy as np
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset
 from imprint_bench.data.fetching.downloads import Download, missing
 from imprint_bench.data.networks.vision import torchvision
+from imprint_bench.data.reading.files import given_path
 from imprint_bench.data.reading.published import absent, array_dataset, numbered_from_zero
 from imprint_bench.errors import DataError
 
@@ -37,10 +38,11 @@ def stl10(*, root: str) -> ImageDataset:
     learning", AISTATS 2011. Files: https://cs.stanford.edu/~acoates/stl10: per image all red,
     all green and all blue bytes, each column by column; labels 1 to 10, one byte each.
     """
-    folder = Path(root) / FOLDER
+    place = given_path(root, at="stl10.root")
+    folder = place / FOLDER
     if lacking := absent(folder, NAMES):
         published = torchvision().datasets.STL10
-        archive = Path(root) / published.filename
+        archive = place / published.filename
         checksum = f"md5:{published.tgz_md5}"
         raise missing(lacking[0], [Download(published.url, archive, checksum, unpack=True)])
     pieces = {s: [(folder / f"{s}_X.bin", folder / f"{s}_y.bin")] for s in SPLITS}

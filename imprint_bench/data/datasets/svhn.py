@@ -8,6 +8,7 @@ import numpy as np
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset
 from imprint_bench.data.fetching.downloads import Download, missing
 from imprint_bench.data.networks.vision import torchvision
+from imprint_bench.data.reading.files import given_path
 from imprint_bench.data.reading.published import (
     absent,
     array_dataset,
@@ -41,7 +42,7 @@ def svhn(*, root: str) -> ImageDataset:
     2011. Files: http://ufldl.stanford.edu/housenumbers, "Format 2": X of shape (32, 32, 3, n),
     y of shape (n, 1), where 10 stands for the digit 0.
     """
-    folder = folder_with(Path(root), ("SVHN", ""), list(NAMES.values()))
+    folder = folder_with(given_path(root, at="svhn.root"), ("SVHN", ""), list(NAMES.values()))
     if lacking := absent(folder, list(NAMES.values())):
         published = torchvision().datasets.SVHN.split_list
         raise missing(

@@ -8,6 +8,7 @@ import numpy as np
 from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset
 from imprint_bench.data.fetching.downloads import Download, missing
 from imprint_bench.data.networks.vision import torchvision
+from imprint_bench.data.reading.files import given_path
 from imprint_bench.data.reading.published import (
     absent,
     array_dataset,
@@ -45,7 +46,7 @@ def usps(*, root: str) -> ImageDataset:
     Pattern Analysis and Machine Intelligence 16, 1994. Files: LIBSVM Data, "usps": lines of
     ``label index:value ...`` with labels 1 to 10 for the digits 0 to 9.
     """
-    folder = folder_with(Path(root), ("USPS", ""), list(NAMES.values()))
+    folder = folder_with(given_path(root, at="usps.root"), ("USPS", ""), list(NAMES.values()))
     if lacking := absent(folder, list(NAMES.values())):
         published = torchvision().datasets.USPS.split_list
         raise missing(

@@ -3,23 +3,21 @@
 import hashlib
 import logging
 import shlex
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imprint_bench.data.fetching.places import check_room, check_target, remove_abandoned
 from imprint_bench.data.fetching.transfer import BLOCK, Unreachable, blocks, opened, promised
 from imprint_bench.data.fetching.unpacking import unpack
-from imprint_bench.durable import SPARE, TEMPORARY, UNFINISHED, atomic, make_folder
-from imprint_bench.errors import DataError, StoreError
+from imprint_bench.data.reading.files import absence
+from imprint_bench.durable import atomic
+from imprint_bench.errors import DataError
 
 PATIENCE = 60  # seconds without a byte, after which a connection is given up
 GLANCE = 4  # seconds for a question about a size
-ABANDONED = 3600  # seconds without a byte, after which a temporary file is nobody's
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +67,7 @@ class MissingFilesError(DataError):
 
 
 def missing(
-    path: Path, downloads: Sequence[Download], *, what: str = "no such file"
+    path: Path, downloads: Sequence[Download], *, what: str | None = None
 ) -> MissingFilesError:
     """Return the error that names a missing file, and how to get it and those missing with it.
 
@@ -79,13 +77,13 @@ def missing(
         What was looked for first.
     downloads : sequence of Download
         All that is missing; at least one.
-    what : str
-        What is wrong with `path`.
+    what : str or None
+        What is wrong with `path`, where that is not that there is no such file.
     """
     more = f" (and {len(downloads) - 1} more like it)" if len(downloads) > 1 else ""
     return MissingFilesError(
-        f"{path.absolute()}: {what}; fetch it with: {downloads[0].command}{more}, or set "
-        "paths.data=FOLDER to the folder that has it.",
+        f"{path.absolute()}: {what or absence(path, 'file')}; fetch it with: "
+        f"{downloads[0].command}{more}, or set paths.data=FOLDER to the folder that has it.",
         downloads,
     )
 
@@ -112,14 +110,18 @@ def fetch(
     DataError
         If no address gives the file: no network, an HTTP error, a cut connection, a wrong
         checksum; or if an archive cannot be unpacked. The message has the reason of every
-        address, and the command that fetches the file.
+        address, the other files that are missing, and the commands that fetch them.
     StoreError
-        If the disk is too full or the folder cannot be written. Nothing half is left.
+        If the disk is too full or a folder cannot be written, which is seen before anything is
+        fetched. Nothing half is left.
     """
     for download in downloads:
-        _remove_abandoned(download.path)
+        if download.unpack or not download.path.is_file():
+            check_target(download.path)
+    for i, download in enumerate(downloads):
+        remove_abandoned(download.path)
         if not _is_there(download):
-            _fetch_one(download, progress)
+            _fetch_one(download, downloads[i + 1 :], progress)
         if download.unpack:
             _unpack(download)
 
@@ -138,18 +140,24 @@ def remote_size(download: Download) -> int | None:
 
 
 def _is_there(download: Download) -> bool:
-    if not download.path.is_file():
-        return False
-    with suppress(FileNotFoundError):  # an archive may vanish: who unpacked it has removed it
-        digest = _digest(download)
+    return download.path.is_file() and _defect(download) == ""
+
+
+def _defect(download: Download) -> str:
+    """Return how the file that is there differs from what is expected, or nothing."""
+    digest = _digest(download)
+    try:
         with download.path.open("rb") as file:
             while block := file.read(BLOCK):
                 digest.update(block)
-        return _disagreement(download, digest) == ""
-    return False
+    except FileNotFoundError:  # an archive may vanish: who unpacked it has removed it
+        return "gone"
+    return _disagreement(download, digest)
 
 
-def _fetch_one(download: Download, progress: Callable[[int], None]) -> None:
+def _fetch_one(
+    download: Download, later: Sequence[Download], progress: Callable[[int], None]
+) -> None:
     reasons = []
     for url in (download.url, *download.mirrors):
         try:
@@ -157,10 +165,24 @@ def _fetch_one(download: Download, progress: Callable[[int], None]) -> None:
             return _fetch_from(url, download, progress)
         except Unreachable as reason:
             reasons.append(f"{url} ({reason})")
-    raise DataError(
-        f"{download.path.absolute()}: could not be fetched from {' nor '.join(reasons)}; nothing "
-        f"was kept, try again or put it there with: {download.command}."
-    )
+    raise DataError(_failure(download, later, " nor ".join(reasons)))
+
+
+def _failure(download: Download, later: Sequence[Download], reasons: str) -> str:
+    """Return the sentence on a file that could not be fetched, and others that are missing."""
+    what, kept = f"could not be fetched from {reasons}", "nothing was kept"
+    if download.path.is_file():
+        what = f"is there, but {_defect(download)}, and {what}"
+        kept = "it was left as it is"
+    others = {d.path: d for d in later if d.path != download.path and not d.path.is_file()}
+    commands = " && ".join(d.command for d in (download, *others.values()))
+    if others:
+        *all_but_last, last = (str(path.absolute()) for path in others)
+        listed = f"{', '.join(all_but_last)} and {last}" if all_but_last else last
+        kept += f", also missing: {listed}; try again or put them"
+    else:
+        kept += ", try again or put it"
+    return f"{download.path.absolute()}: {what}; {kept} there with: {commands}."
 
 
 def _fetch_from(url: str, download: Download, progress: Callable[[int], None]) -> None:
@@ -168,7 +190,7 @@ def _fetch_from(url: str, download: Download, progress: Callable[[int], None]) -
     with opened(url, PATIENCE) as answer:
         n_bytes = promised(answer)
         expected = download.n_bytes if n_bytes is None else n_bytes
-        _check_room(download.path.parent, expected or 0)
+        check_room(download.path.parent, expected or 0)
         with atomic(download.path) as file:
             digest, received = _digest(download), 0
             for block in blocks(answer):
@@ -195,25 +217,6 @@ def _disagreement(download: Download, digest: Any) -> str:
     return f"its {name} is {digest.hexdigest()}, expected {expected}"
 
 
-def _check_room(folder: Path, n_bytes: int) -> None:
-    """Raise StoreError unless `folder`, which is made if missing, takes `n_bytes` more."""
-    try:
-        make_folder(folder)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise StoreError(
-            f"{folder.absolute()}: cannot be written ({error.strerror}); make it writable, or "
-            "choose another folder with paths.data=FOLDER or paths.weights=FOLDER."
-        ) from error
-    free = shutil.disk_usage(folder).free
-    if n_bytes + SPARE > free:
-        raise StoreError(
-            f"{folder.absolute()}: needs {(n_bytes + SPARE) / 1e9:.2f} GB for a download, "
-            f"{free / 1e9:.2f} GB are free; free some and run again."
-        )
-
-
 def _unpack(download: Download) -> None:
     try:
         unpack(download.path, download.path.parent)
@@ -223,16 +226,3 @@ def _unpack(download: Download) -> None:
         download.path.unlink(missing_ok=True)  # it would fail again
         raise
     download.path.unlink(missing_ok=True)
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Remove what an interrupted process has left of the same file, once it is surely dead."""
-    for left in path.parent.glob(f"{TEMPORARY}*-{path.name}"):
-        with suppress(OSError):
-            if UNFINISHED.fullmatch(left.name) and _age(left) > ABANDONED:
-                log.info("removing %s, which an interrupted run left.", left)
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
-
-
-def _age(path: Path) -> float:
-    return time.time() - max(p.stat().st_mtime for p in (path, *path.rglob("*")))

@@ -3,18 +3,16 @@
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from imprint_bench.data.reading.files import content_hash
+from imprint_bench.data.reading.torch_files import OBJECTS, why_unreadable
 from imprint_bench.errors import ConfigError, DataError
 
 ENDINGS = (".pth", ".pt", ".bin", ".safetensors")
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which trainers put the weights
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
-# What torch says of a pickle that holds more than tensors, or was written by pickle itself.
-REFUSED = ("Unsupported global", "Unsupported class", "Unsupported oper", "Detected pickle")
 COUNTER = "num_batches_tracked"  # of batch normalization in training; old files lack it
 
 State = Mapping[str, Any]  # tensors by name, perhaps with the attribute _metadata of torch
@@ -178,16 +176,14 @@ def _check_archive(path: Path) -> None:
 
 
 def _unreadable(path: Path, error: Exception) -> str:
-    text = str(error)
-    if any(sign in text for sign in REFUSED):
+    reason = why_unreadable(path, error)
+    if reason == OBJECTS:
         return (
             f"{path.absolute()}: holds Python objects (a pickle), which are never loaded; save "
             "network.state_dict() alone."
         )
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    reason = next(islice(lines, 0, 1), type(error).__name__).rstrip(".:")
     return (
-        f"{path.absolute()}: cannot be read as a checkpoint ({reason[:160]}); expected a whole "
+        f"{path.absolute()}: cannot be read as a checkpoint ({reason}); expected a whole "
         "file with weights, .pth, .pt, .bin or .safetensors."
     )
 

@@ -1,16 +1,18 @@
 """Files of the user: found or named, hashed once, and read as data, never as code."""
 
+import difflib
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from imprint_bench.durable import sha256_of
-from imprint_bench.errors import DataError, did_you_mean
+from imprint_bench.errors import ConfigError, DataError, did_you_mean
 
 NO_PICKLE = "holds Python objects (a pickle), which are never loaded; save plain numeric arrays"
 
@@ -21,11 +23,46 @@ def existing(path: Path, *, remedy: str) -> Path:
     Raises
     ------
     DataError
-        If it is not; the message ends with the `remedy`.
+        If it is not; the message says what is there instead, and ends with the `remedy`.
     """
+    if not path.parts:
+        raise DataError(f"{str(path)!r}: this folder, or an empty path; {remedy}.")
     if not path.is_file():
-        raise DataError(f"{path.absolute()}: no such file; {remedy}.")
+        raise DataError(f"{path.absolute()}: {absence(path, 'file')}; {remedy}.")
     return path
+
+
+def absence(path: Path, wanted: Literal["file", "folder"]) -> str:
+    """Return why there is no file (no folder) at `path`: nothing, or something else.
+
+    Examples
+    --------
+    >>> absence(Path("/nowhere"), "file"), absence(Path("/"), "file")
+    ('no such file', 'a folder, where a file is expected')
+    """
+    if wanted == "file" and path.is_dir():
+        return "a folder, where a file is expected"
+    if wanted == "folder" and path.is_file():
+        return "a file, where a folder is expected"
+    if path.is_symlink():
+        return f"no such {wanted}, but a link to one that is not there"
+    in_the_way = next((place for place in path.parents if place.is_file()), None)
+    if in_the_way is not None:
+        return f"no such {wanted}, as {in_the_way.absolute()} is a file and no folder"
+    return f"no such {wanted}"
+
+
+def given_path(text: str, *, at: str) -> Path:
+    """Return the path that a user gave.
+
+    Raises
+    ------
+    ConfigError
+        If it is empty, which would stand for the folder that the command runs in.
+    """
+    if not text.strip():
+        raise ConfigError(f"{at}: an empty path; expected that of a file or folder, or . for this.")
+    return Path(text)
 
 
 def identity(path: Path) -> tuple[int, int, int]:
@@ -42,6 +79,42 @@ def content_hash(path: Path) -> str:
 @lru_cache(maxsize=256)
 def _content_hash(path: Path, _identity: tuple[int, int, int]) -> str:
     return sha256_of(path)
+
+
+def npz_names(path: Path, name: str) -> list[str]:
+    """Return the names of all arrays in the npz file, in which `name` is looked for.
+
+    Raises
+    ------
+    DataError
+        If the file is no npz file.
+    """
+    with explained(path, name), zipfile.ZipFile(path) as archive:
+        return _names_in(archive)
+
+
+def nearest_array(name: str, names: Sequence[str]) -> str:
+    """Return the question whether a near name was meant, or nothing.
+
+    Names like SPLIT_WHAT are compared part by part: one that shares a part is near
+    if the other part is, and images are no labels however much their names share.
+
+    Examples
+    --------
+    >>> nearest_array("vall_images", ["val_labels", "val_images"])
+    " Did you mean 'val_images'?"
+    >>> nearest_array("test_labels", ["train_labels", "test_images"])
+    ''
+    """
+    split, _, what = name.rpartition("_")
+    parts = {n: n.rpartition("_")[::2] for n in names}
+    splits = {theirs: n for n, (theirs, kind) in parts.items() if kind == what}
+    kinds = {kind: n for n, (theirs, kind) in parts.items() if theirs == split}
+    for part, those in ((split, splits), (what, kinds)):
+        if near := difflib.get_close_matches(part, those, n=1, cutoff=0.6):
+            return f" Did you mean {those[near[0]]!r}?"
+    others = [n for n in names if n not in (*splits.values(), *kinds.values())]
+    return did_you_mean(name, others)
 
 
 def npz_header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
@@ -61,11 +134,11 @@ def _npz_header(
     path: Path, name: str, _identity: tuple[int, int, int]
 ) -> tuple[tuple[int, ...], np.dtype]:
     with explained(path, name), zipfile.ZipFile(path) as archive:
-        names = [n.removesuffix(".npy") for n in archive.namelist()]
+        names = _names_in(archive)
         if name not in names:
             raise DataError(
                 f"{path.absolute()}: no array {name!r}; it holds {', '.join(names) or 'nothing'}."
-                + did_you_mean(name, names)
+                + nearest_array(name, names)
             )
         with archive.open(f"{name}.npy") as member:
             version = np.lib.format.read_magic(member)
@@ -83,6 +156,10 @@ def _npz_header(
             "copy or save the file again."
         )
     return shape, dtype
+
+
+def _names_in(archive: zipfile.ZipFile) -> list[str]:
+    return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def npz_array(path: Path, name: str) -> np.ndarray:

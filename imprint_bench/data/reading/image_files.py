@@ -1,9 +1,7 @@
 """Folders of image files: which files are there, in which class, and what is wrong with them."""
 
-import hashlib
-import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,10 +12,9 @@ from imprint_bench.errors import DataError, ImageError
 ENDINGS = (
     ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm",
 )  # fmt: skip
-HASHED = 1 << 30  # bytes of images of which the content is hashed; above, sizes and times are
 SHOWN = 5  # names that a message lists
 
-log = logging.getLogger(__name__)
+Inode = tuple[int, int]  # device and number
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +35,17 @@ class Listing:
         Device and inode of every file: the same for two names of one file.
     folders : tuple
         Every folder that was looked into, with its identity then.
+    unread : tuple of str
+        Names of the files in the class folders that do not end like an image.
     """
 
     folder: Path
     classes: tuple[str, ...]
     names: tuple[str, ...]
     labels: tuple[int, ...]
-    inodes: tuple[tuple[int, int], ...]
+    inodes: tuple[Inode, ...]
     folders: tuple[tuple[Path, tuple[int, int, int]], ...]
+    unread: tuple[str, ...] = ()
 
     def path(self, row: int) -> Path:
         """Return the file of a row."""
@@ -62,6 +62,11 @@ class Listing:
         try:
             return self.path(row).read_bytes()
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and self.path(row).is_symlink():
+                raise ImageError(
+                    f"{self.path(row).absolute()}: a link to a file that is not there; mend or "
+                    "remove it."
+                ) from error
             raise ImageError(
                 f"{self.path(row).absolute()}: cannot be read ({error.strerror or error}); "
                 "mend or remove it."
@@ -70,7 +75,7 @@ class Listing:
 
 def visible_folders(folder: Path) -> list[str]:
     """Return the names of the folders in `folder` that are not hidden, sorted."""
-    return sorted(e.name for e in _entries(folder) if e.is_dir() and not _hidden(e.name))
+    return sorted(e.name for e in _entries(folder) if _is_folder(e) and not _hidden(e.name))
 
 
 def in_order(classes: list[str]) -> tuple[str, ...]:
@@ -90,13 +95,14 @@ def listing(folder: Path) -> Listing:
     """Return the image files below the class folders of `folder`.
 
     Hidden files and folders are left out, and so are files without the ending
-    of an image. Links are followed. An unchanged folder is listed once per process.
+    of an image. Links are followed; one to no file is listed, and refused when it is read.
+    An unchanged folder is listed once per process.
 
     Raises
     ------
     DataError
         If there are no class folders or only one, a class without images, images
-        beside the class folders, or two names of one file.
+        beside the class folders, a link to a folder above it, or two names of one file.
     """
     found = _listing(folder)
     if any(not place.is_dir() or identity(place) != then for place, then in found.folders):
@@ -109,7 +115,7 @@ def listing(folder: Path) -> Listing:
 def _listing(folder: Path) -> Listing:
     classes = in_order(visible_folders(folder))
     at = folder.absolute()
-    beside = sorted(e.name for e in _entries(folder) if e.is_file() and _is_image(e.name))
+    beside = sorted(e.name for e in _entries(folder) if _is_image(e.name) and not _is_folder(e))
     if beside:
         raise DataError(
             f"{at}: {len(beside)} images lie beside the class folders (first: {beside[0]}); "
@@ -120,52 +126,72 @@ def _listing(folder: Path) -> Listing:
         raise DataError(f"{at}: {has}; expected a folder per class, at least two.")
     names: list[str] = []
     labels: list[int] = []
-    inodes: list[tuple[int, int]] = []
+    inodes: list[Inode] = []
+    unread: list[str] = []
     folders = [(folder, identity(folder))]
+    above = _with_parents(folder)
     for number, name in enumerate(classes):
-        files = sorted(_walk(folder / name, name, folders, set()))
-        if not files:
+        files = sorted(_walk(folder, name, folders, above))
+        images = [(file, inode) for file, inode in files if inode]
+        if not images:
             raise DataError(
                 f"{at / name}: a class without images ({', '.join(e[1:] for e in ENDINGS)}); add "
                 "some, or remove the folder."
             )
-        names += [file for file, _ in files]
-        inodes += [inode for _, inode in files]
-        labels += [number] * len(files)
-    found = Listing(folder, classes, tuple(names), tuple(labels), tuple(inodes), tuple(folders))
+        names += [file for file, _ in images]
+        inodes += [inode for _, inode in images]
+        labels += [number] * len(images)
+        unread += [file for file, inode in files if not inode]
+    found = Listing(
+        *(folder, classes, tuple(names), tuple(labels), tuple(inodes), tuple(folders)),
+        unread=tuple(unread),
+    )
     check_once(found)
     return found
 
 
 def _walk(
-    folder: Path,
+    root: Path,
     relative: str,
     folders: list[tuple[Path, tuple[int, int, int]]],
-    above: set[tuple[int, int]],
-) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield the relative name and inode of every image below `folder`; note all folders."""
-    stat = folder.stat()
-    here = (stat.st_dev, stat.st_ino)
+    above: frozenset[Inode],
+) -> Iterator[tuple[str, Inode | None]]:
+    """Yield the relative name of every file below a folder, and the inode if it is an image.
+
+    All folders are noted in `folders`. Those in `above` hold this one, as the disk has it.
+    """
+    folder = root / relative
+    here = _inode(folder.stat())
     if here in above:
         raise DataError(f"{folder.absolute()}: a link to a folder above it; remove the link.")
+    above |= _with_parents(folder) if folder.is_symlink() else {here}
     folders.append((folder, identity(folder)))
     for entry in _entries(folder):
+        name = f"{relative}/{entry.name}"
         if _hidden(entry.name):
             continue
-        if entry.is_dir():
-            yield from _walk(
-                folder / entry.name, f"{relative}/{entry.name}", folders, above | {here}
-            )
-        elif not _is_image(entry.name):
-            log.debug("%s: left out, not an image by its ending.", entry.path)
+        if _is_folder(entry):
+            yield from _walk(root, name, folders, above)
         else:
-            try:
-                stat = entry.stat()
-            except FileNotFoundError as error:
-                raise DataError(
-                    f"{entry.path}: a link to a file that is not there; mend or remove it."
-                ) from error
-            yield f"{relative}/{entry.name}", (stat.st_dev, stat.st_ino)
+            yield name, _inode_of(entry) if _is_image(entry.name) else None
+
+
+def _inode(stat: os.stat_result) -> Inode:
+    return stat.st_dev, stat.st_ino
+
+
+def _inode_of(entry: os.DirEntry[str]) -> Inode:
+    """Return the inode of a file, or that of a link to nothing."""
+    try:
+        return _inode(entry.stat())
+    except OSError:
+        return _inode(entry.stat(follow_symlinks=False))
+
+
+def _with_parents(folder: Path) -> frozenset[Inode]:
+    """Return the inodes of a folder and of all that hold it, whatever links lead to it."""
+    place = folder.resolve()
+    return frozenset(_inode(p.stat()) for p in (place, *place.parents))
 
 
 def check_once(*listings: Listing) -> None:
@@ -176,7 +202,7 @@ def check_once(*listings: Listing) -> None:
     inodes = [inode for found in listings for inode in found.inodes]
     if len(set(inodes)) == len(inodes):
         return
-    seen: dict[tuple[int, int], Path] = {}
+    seen: dict[Inode, Path] = {}
     for found in listings:
         for row, inode in enumerate(found.inodes):
             path = found.path(row).absolute()
@@ -187,21 +213,17 @@ def check_once(*listings: Listing) -> None:
             seen[inode] = path
 
 
-def content_of(found: Listing) -> list[tuple[str, str]]:
-    """Return what settles the images and labels: a name and a digest per file.
-
-    The digest is that of the content if all images of the split fill at most 1 GiB;
-    else it is made of size and time of change, since reading all would take minutes.
-    """
-    identities = tuple(identity(found.path(row)) for row in range(len(found.names)))
-    return list(zip(found.names, _digests(found, identities), strict=True))
-
-
-@lru_cache(maxsize=4)
-def _digests(found: Listing, identities: tuple[tuple[int, int, int], ...]) -> list[str]:
-    if sum(size for _, size, _ in identities) <= HASHED:
-        return [hashlib.sha256(found.read(row)).hexdigest() for row in range(len(identities))]
-    return [f"{size} bytes of {time} ns" for _, size, time in identities]
+def remark_on(listings: Iterable[Listing]) -> str:
+    """Return a sentence on the files that are not read for their endings, or nothing."""
+    paths = [found.folder.absolute() / name for found in listings for name in found.unread]
+    if not paths:
+        return ""
+    counted = (
+        f"1 file with another ending ({paths[0]}) is"
+        if len(paths) == 1
+        else f"{len(paths)} files with other endings (first: {paths[0]}) are"
+    )
+    return f"{counted} not read; image files end in {', '.join(e[1:] for e in ENDINGS)}."
 
 
 def first_few(names: list[str]) -> str:
@@ -210,8 +232,21 @@ def first_few(names: list[str]) -> str:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return list(entries)
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise DataError(
+            f"{folder.absolute()}: cannot be listed ({error.strerror or error}); make it a folder "
+            "that can be read, or remove it."
+        ) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _hidden(name: str) -> bool:

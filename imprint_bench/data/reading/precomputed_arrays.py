@@ -11,7 +11,7 @@ from imprint_bench.data.reading.array_readers.npz import NpzReader
 from imprint_bench.data.reading.array_readers.parquet import ParquetReader
 from imprint_bench.data.reading.array_readers.protocol import ArrayReader
 from imprint_bench.data.reading.array_readers.safetensors import SafetensorsReader
-from imprint_bench.data.reading.files import content_hash, existing
+from imprint_bench.data.reading.files import content_hash, existing, given_path
 from imprint_bench.errors import ConfigError, DataError, did_you_mean
 
 ARRAYS = "train_embeddings{0}..., train_labels{0}..., test_embeddings{0}..., test_labels{0}..."
@@ -140,9 +140,9 @@ def open_arrays(
     Raises
     ------
     ConfigError
-        If the ending is none of those known, or a parameter does not go with it.
+        If the path is empty, the ending is none of those known, or a parameter does not go with it.
     """
-    ending = Path(file).suffix.lower()
+    ending = given_path(file, at="precomputed.file").suffix.lower()
     if ending not in WRITTEN_WITH:
         raise ConfigError(
             f"{file}: unknown ending {ending!r}; expected {', '.join(WRITTEN_WITH)}."

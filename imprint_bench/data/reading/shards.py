@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from imprint_bench.data.reading.files import absence
 from imprint_bench.errors import ConfigError, DataError, did_you_mean
 
 Shards = dict[str, tuple[Path, ...]]
@@ -54,22 +55,41 @@ def check_different(splits: Mapping[str, str], *, kind: str) -> None:
 
 
 def _shards(folder: Path, split: str) -> tuple[Path, ...]:
+    _check_folder(folder)
+    found: list[tuple[Path, ...]] = []
     for place in (folder / name for name in PLACES):
-        several = tuple(sorted(place.glob(f"{glob.escape(split)}-*.parquet")))
         single = place / f"{split}.parquet"
-        if several and single.is_file():
+        several = sorted(place.glob(f"{glob.escape(split)}-*.parquet"))
+        found += [(single,)] if single.exists() else []
+        found += [tuple(several)] if several else []
+    for path in (path for paths in found for path in paths):
+        if path.is_dir():
             raise DataError(
-                f"{single.absolute()}: stands beside {several[0].name}; expected either one file "
-                "or shards, remove what does not belong there."
+                f"{path.absolute()}: {absence(path, 'file')}; move the parquet files in it to "
+                f"{folder.absolute()} and call them {split}-0.parquet, {split}-1.parquet, ..."
             )
-        if several:
-            return _complete(several, split)
-        if single.is_file():
-            return (single,)
+    if len(found) > 1:
+        raise DataError(
+            f"{found[0][0].absolute()}: stands beside {found[1][0].relative_to(folder)}; expected "
+            "either one file or shards in one folder, remove what does not belong there."
+        )
+    if found:
+        return found[0] if found[0][0].stem == split else _complete(found[0], split)
     raise DataError(
         f"{(folder / split).absolute()}-*.parquet: no such file (nor {split}.parquet, nor in "
         f"data/){_others(folder, split)}"
     )
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise DataError if there is something else where the folder should be."""
+    if folder.suffix == ".parquet" and folder.is_file():
+        raise DataError(
+            f"{folder.absolute()}: a file; give the folder that holds it, "
+            f"{folder.parent.absolute()}."
+        )
+    if not folder.is_dir() and (reason := absence(folder, "folder")) != "no such folder":
+        raise DataError(f"{folder.absolute()}: {reason}; give the folder of the parquet files.")
 
 
 def _others(folder: Path, split: str) -> str:
