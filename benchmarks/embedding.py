@@ -13,8 +13,9 @@ from imprint_bench.config import Config
 from imprint_bench.data.embeddings.batches import Batch, Done
 from imprint_bench.data.embeddings.creation import create_all
 from imprint_bench.params import Source
+from imprint_bench.sweep.embedding import described, embed
 from imprint_bench.sweep.planner import make_plan
-from imprint_bench.sweep.run import described, embed, run, store_of
+from imprint_bench.sweep.run import run, store_of
 
 Row = dict[str, Any]
 

@@ -12,10 +12,10 @@ from imprint_bench.composing import compose
 from imprint_bench.config import Config, read
 from imprint_bench.data.dataset import SPLITS
 from imprint_bench.data.embeddings.cache import Embeddings
+from imprint_bench.sweep.embedding import described, embed
 from imprint_bench.sweep.joining import joined
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.planner import make_plan
-from imprint_bench.sweep.run import described, embed
 from imprint_bench.sweep.unit import Unit, units
 
 Pair = tuple[str, str]

@@ -24,9 +24,10 @@ from imprint_bench.params import takes
 from imprint_bench.registry import Registry
 from imprint_bench.report import write_report
 from imprint_bench.sweep.collapse import collapse_of
+from imprint_bench.sweep.embedding import left_out
 from imprint_bench.sweep.marks import blamed, described_marks
 from imprint_bench.sweep.plan import Plan
-from imprint_bench.sweep.run import Outcome, left_out, store_of
+from imprint_bench.sweep.run import Outcome, store_of
 from imprint_bench.sweep.samples import samples
 
 log = logging.getLogger(__name__)

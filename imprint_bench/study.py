@@ -20,6 +20,7 @@ from imprint_bench.errors import IncompleteError, RunFailed
 from imprint_bench.execution import Shard
 from imprint_bench.reporting import Launch, Views, report, without
 from imprint_bench.sweep.compaction import compact
+from imprint_bench.sweep.embedding import Pair, described, embed, provide
 from imprint_bench.sweep.estimate import estimate
 from imprint_bench.sweep.executor import chosen_executor
 from imprint_bench.sweep.executors.slurm import Slurm
@@ -27,17 +28,7 @@ from imprint_bench.sweep.joining import fits, joined
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.rehearsal import rehearse
-from imprint_bench.sweep.run import (
-    Outcome,
-    Pair,
-    described,
-    embed,
-    outcome_of_part,
-    pending,
-    provide,
-    run,
-    store_of,
-)
+from imprint_bench.sweep.run import Outcome, outcome_of_part, pending, run, store_of
 from imprint_bench.sweep.store import Store
 from imprint_bench.sweep.trial_ids import Index
 from imprint_bench.sweep.unit import share

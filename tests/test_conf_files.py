@@ -17,9 +17,9 @@ from imprint_bench.data.foundation_model import FOUNDATION_MODELS
 from imprint_bench.data.tasks import MAPPINGS
 from imprint_bench.errors import DataError
 from imprint_bench.params import settable
+from imprint_bench.sweep.embedding import described
 from imprint_bench.sweep.executor import EXECUTORS, chosen_executor
 from imprint_bench.sweep.planner import make_plan
-from imprint_bench.sweep.run import described
 
 CONF = conf_folder()
 FUNCTIONS = {

@@ -7,8 +7,9 @@ from sklearn.datasets import load_digits
 
 from imprint_bench.config import Config, read
 from imprint_bench.data.embeddings.cache import Description
+from imprint_bench.sweep.embedding import described, embed
 from imprint_bench.sweep.planner import make_plan
-from imprint_bench.sweep.run import Outcome, described, embed, run, store_of
+from imprint_bench.sweep.run import Outcome, run, store_of
 from imprint_bench.sweep.unit import share
 
 PLAIN = {

@@ -9,8 +9,8 @@ from imprint_bench.core.neural_collapse import nc1
 from imprint_bench.core.normalization import l2_normalize
 from imprint_bench.sweep import collapse
 from imprint_bench.sweep.collapse import collapse_of, in_span_of_means
+from imprint_bench.sweep.embedding import described, embed
 from imprint_bench.sweep.planner import make_plan
-from imprint_bench.sweep.run import described, embed
 
 SMALL = {
     "task": {"all": {"classes": "all"}, "odd": {"classes": [9, 1, 5]}},

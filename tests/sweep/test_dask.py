@@ -19,9 +19,9 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from imprint_bench.errors import CacheError, ConfigError, RunFailed
+from imprint_bench.sweep.embedding import embed
 from imprint_bench.sweep.executor import EXECUTORS, Failure
 from imprint_bench.sweep.executors.dask_calls import packed
-from imprint_bench.sweep.run import embed
 from imprint_bench.sweep.splitting import Piece, attempt
 from imprint_bench.sweep.store import Store, read_rows
 from imprint_bench.sweep.unit import units

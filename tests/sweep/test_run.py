@@ -24,8 +24,9 @@ from imprint_bench.study import Launch, carry_out
 from imprint_bench.sweep import compaction, splitting
 from imprint_bench.sweep import run as running
 from imprint_bench.sweep.compaction import compact
+from imprint_bench.sweep.embedding import described, embed
 from imprint_bench.sweep.planner import make_plan
-from imprint_bench.sweep.run import described, embed, run, store_of
+from imprint_bench.sweep.run import run, store_of
 from imprint_bench.sweep.store import Store
 
 SMALL = {
@@ -60,7 +61,8 @@ from imprint_bench.config import read
 from imprint_bench.durable import atomic
 from imprint_bench.sweep import compaction, store
 from imprint_bench.sweep.planner import make_plan
-from imprint_bench.sweep.run import described, embed, run, store_of
+from imprint_bench.sweep.embedding import described, embed
+from imprint_bench.sweep.run import run, store_of
 
 def sweep(folder):
     places = {name: str(folder / name) for name in ("embeddings", "rows", "reports")}
@@ -541,13 +543,14 @@ JOINING = """
 import json, sys
 from imprint_bench.config import read
 from imprint_bench.sweep import compaction
+from imprint_bench.sweep import embedding
 from imprint_bench.sweep import run as running
 from imprint_bench.sweep.planner import make_plan
 
 compaction.MANY, running.JOIN_EVERY = 2, 2
 config = read(json.loads(sys.argv[1]))
-descriptions = running.described(config)
-embeddings, store = running.embed(config), running.store_of(config)
+descriptions = embedding.described(config)
+embeddings, store = embedding.embed(config), running.store_of(config)
 running.run(config, make_plan(config, descriptions), embeddings, store)
 """
 

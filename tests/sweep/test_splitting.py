@@ -15,9 +15,10 @@ from imprint_bench.core.generator import GENERATORS
 from imprint_bench.errors import CacheError, RunFailed
 from imprint_bench.study import Launch, carry_out
 from imprint_bench.sweep import splitting
+from imprint_bench.sweep.embedding import described, embed
 from imprint_bench.sweep.executor import each
 from imprint_bench.sweep.planner import make_plan
-from imprint_bench.sweep.run import described, embed, run, store_of
+from imprint_bench.sweep.run import run, store_of
 from imprint_bench.sweep.splitting import Piece, split, verdicts
 from imprint_bench.sweep.unit import units
 
@@ -252,7 +253,8 @@ SWEEP = """
 import json, sys
 from imprint_bench.config import read
 from imprint_bench.sweep.planner import make_plan
-from imprint_bench.sweep.run import described, embed, run, store_of
+from imprint_bench.sweep.embedding import described, embed
+from imprint_bench.sweep.run import run, store_of
 
 config = read(json.loads(sys.argv[1]))
 descriptions = described(config)

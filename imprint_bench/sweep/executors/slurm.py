@@ -24,21 +24,13 @@ from imprint_bench.errors import ConfigError, ImprintError
 from imprint_bench.execution import Shard
 from imprint_bench.params import AtLeast, PositiveInt
 from imprint_bench.run_log import logging_to
+from imprint_bench.sweep.embedding import Pair, described, embed
 from imprint_bench.sweep.executor import EXECUTORS, Item, Results, each
 from imprint_bench.sweep.joining import joined
 from imprint_bench.sweep.marks import described_marks
 from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.planner import make_plan
-from imprint_bench.sweep.run import (
-    Outcome,
-    Pair,
-    described,
-    embed,
-    marked_rows,
-    pending,
-    run,
-    store_of,
-)
+from imprint_bench.sweep.run import Outcome, marked_rows, pending, run, store_of
 from imprint_bench.sweep.store import Store
 from imprint_bench.sweep.unit import deal, share
 
