@@ -20,7 +20,7 @@ from imprint_bench.errors import IncompleteError, RunFailed
 from imprint_bench.execution import Shard
 from imprint_bench.reporting import Launch, Views, report, without
 from imprint_bench.sweep.compaction import compact
-from imprint_bench.sweep.embedding import Pair, described, embed, provide
+from imprint_bench.sweep.embedding import Pair, check_networks, described, embed, provide
 from imprint_bench.sweep.estimate import estimate
 from imprint_bench.sweep.executor import chosen_executor
 from imprint_bench.sweep.executors.slurm import Slurm
@@ -81,6 +81,7 @@ def prepare(config: Config, launch: Launch) -> Study:
     rehearse(config)
     provide(config)
     descriptions = described(config)
+    check_networks(config, descriptions)
     plan = make_plan(config, descriptions)
     views.check(plan)
     return Study(config, launch, views, descriptions, plan)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from layouts import pictures, png, write_idx_folder, write_shard
 
 from imprint_bench.__main__ import main
@@ -340,3 +341,38 @@ def test_files_that_are_not_read_are_remarked(run, elsewhere):
     code, out, _ = run(*command, "stages=[embed,run]")
     assert code == 0
     assert said in out
+
+
+@pytest.fixture
+def shufflenet(elsewhere):
+    """Write a checkpoint of random values, and return the overrides that take it."""
+    network = torchvision().models.get_model("shufflenet_v2_x0_5")
+    torch.save(network.state_dict(), elsewhere / "net.pth")
+    return ("fm=[torchvision]", "fm.torchvision.weights=net.pth")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["fm.torchvision.model=resnet18"], "net.pth: does not fit the network"),
+        (
+            ["fm.torchvision.model=shufflenet_v2_x0_5", "embed.device=cuda:7"],
+            "'cuda:7' is not there",
+        ),
+    ],
+)
+def test_weights_and_devices_that_do_not_fit_are_refused_before_anything_is_planned(
+    run, shufflenet, elsewhere, overrides, sentence
+):
+    code, out, err = run(*TINY, *shufflenet, *overrides)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert [path.name for path in elsewhere.iterdir()] == ["net.pth"]
+
+
+def test_a_network_of_torchvision_runs_from_its_checkpoint_to_rows(run, shufflenet):
+    model = "fm.torchvision.model=shufflenet_v2_x0_5"
+    code, out, err = run(*TINY, *shufflenet, model, "stages=[embed,run]", "embed.device=cpu")
+    assert (code, err) == (0, "")
+    assert "torchvision: " in out
+    assert set(read_rows("results")["fm"]) == {"torchvision"}

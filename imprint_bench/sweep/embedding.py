@@ -13,6 +13,7 @@ from imprint_bench.data.embeddings.description import Description
 from imprint_bench.data.embeddings.filling import Speed
 from imprint_bench.data.fetching.downloads import Download, MissingFilesError, fetch
 from imprint_bench.data.foundation_model import build_foundation_model
+from imprint_bench.data.networks.computing import Computing, resolved
 from imprint_bench.durable import remove_unfinished
 from imprint_bench.params import Source
 from imprint_bench.sweep.executor import strict, workers
@@ -64,6 +65,26 @@ def described(config: Config) -> list[Description]:
     """
     root, settings = config.paths.embeddings, config.embed
     return [describe(root, fm, dataset, settings) for fm, dataset in pairs(config)]
+
+
+def check_networks(config: Config, descriptions: Sequence[Description]) -> None:
+    """Load every network of torch once that will embed; its weights are then known to fit.
+
+    Raises
+    ------
+    DataError
+        If a file is no network, or its weights are those of another one.
+    ConfigError
+        If the device is not there.
+    """
+    if "embed" not in config.stages:
+        return
+    wanted = {d.fm for d in descriptions if config.embed.force or not d.cached}
+    for source in config.fms:
+        fm = build_foundation_model(source)
+        if source.name in wanted and fm.on_torch:
+            resolved(config.embed.device)
+            fm.load(Computing())
 
 
 def embed(config: Config) -> dict[Pair, Embeddings]:
