@@ -16,7 +16,7 @@ from imprint_bench.analysis.build import Refusal
 from imprint_bench.config import Config
 from imprint_bench.data.embeddings.cache import Embeddings
 from imprint_bench.data.embeddings.description import Description
-from imprint_bench.errors import IncompleteError, RunFailed
+from imprint_bench.errors import CacheError, IncompleteError, RunFailed
 from imprint_bench.execution import Shard
 from imprint_bench.reporting import Launch, Views, report, without
 from imprint_bench.sweep.compaction import compact
@@ -201,9 +201,12 @@ def _embed_and_run(studies: Sequence[Study], plan: Plan, store: Store) -> list[D
     started = time.monotonic()
     embeddings: dict[Pair, Embeddings] = {}
     for study in studies:
-        embeddings |= embed(study.config)
+        embeddings |= embed(study.config, embeddings)
     if config.embed.on_error == "skip":  # images were left out that the plan had counted
-        plan, studies = _as_one([prepare(study.config, study.launch) for study in studies])
+        there = replace(config.embed, force=False)
+        known = [(replace(study.config, embed=there), study.launch) for study in studies]
+        plan, studies = _as_one([prepare(*study) for study in known])
+    _refuse_other_data(plan, embeddings)
     seconds = {"embed": time.monotonic() - started}
     if "run" not in config.stages:
         return [Done(study, Outcome(), seconds) for study in studies]
@@ -220,6 +223,16 @@ def _embed_and_run(studies: Sequence[Study], plan: Plan, store: Store) -> list[D
         Done(study, outcome_of_part(outcome, study.plan, todo, store), seconds)
         for study, todo in zip(studies, before, strict=True)
     ]
+
+
+def _refuse_other_data(plan: Plan, embeddings: Mapping[Pair, Embeddings]) -> None:
+    """Raise CacheError if embeddings are not those that the plan is for."""
+    for (fm, dataset), entry in embeddings.items():
+        if plan.fingerprints.get((fm, dataset), entry.fingerprint) != entry.fingerprint:
+            raise CacheError(
+                f"embeddings {dataset}/{fm}: the data or the network changed after this run was "
+                "planned; run again."
+            )
 
 
 def _log_later_report(shard: Shard, launch: Launch) -> None:

@@ -376,3 +376,40 @@ def test_a_network_of_torchvision_runs_from_its_checkpoint_to_rows(run, shufflen
     assert (code, err) == (0, "")
     assert "torchvision: " in out
     assert set(read_rows("results")["fm"]) == {"torchvision"}
+
+
+def test_data_that_change_after_planning_are_refused(run, elsewhere, monkeypatch):
+    from imprint_bench import study
+
+    file = npz(elsewhere / "mine.npz", np.arange(30) % 3, np.arange(20) % 3)
+    real = study.embed
+
+    def changed(*args):
+        npz(elsewhere / "mine.npz", np.arange(30)[::-1] % 3, np.arange(20) % 3)
+        return real(*args)
+
+    monkeypatch.setattr(study, "embed", changed)
+    code, _, err = run(*TINY, "dataset=[npz]", file, "stages=[embed,run]")
+    assert code == 2
+    assert err.startswith("embeddings npz/pixels: the data or the network changed after this run")
+    assert not list((elsewhere / "results" / "rows").rglob("*.parquet"))
+
+
+def test_mended_images_are_computed_anew(run, photos, elsewhere):
+    command = (*TINY, "~dataset.digits", photos, "embed.on_error=skip", "stages=[embed,run]")
+    assert run(*command)[0] == 0
+    first = set(read_rows("results")["trial_id"])
+    images, labels = pictures("train", channels=3)
+    write_shard(elsewhere / "photos" / "train-0.parquet", [png(i) for i in images], labels)
+    assert run(*command, "embed.force=true")[0] == 0
+    rows = read_rows("results")
+    assert len(rows) == 2
+    assert set(rows[~rows["trial_id"].isin(first)]["n_train"]) == {30}
+
+
+def test_forced_jobs_of_a_multirun_embed_a_pair_once(run):
+    command = (*TINY, "stages=[embed,run]", "embed.force=true")
+    code, out, err = run("-m", *command, "agg=[max],[mnn]")
+    assert (code, err) == (0, "")
+    assert "have work in common" in out
+    assert out.count("embedded digits: 1797 images") == 1

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 from imprint_bench.config import Config
 from imprint_bench.data.dataset import build_dataset
@@ -87,12 +88,17 @@ def check_networks(config: Config, descriptions: Sequence[Description]) -> None:
             fm.load(Computing())
 
 
-def embed(config: Config) -> dict[Pair, Embeddings]:
-    """Return the embeddings of every pair, from the cache or computed now."""
+def embed(
+    config: Config, known: Mapping[Pair, Embeddings] = MappingProxyType({})
+) -> dict[Pair, Embeddings]:
+    """Return the embeddings of every pair: known already, from the cache, or computed now."""
     root, settings = config.paths.embeddings, config.embed
     remove_unfinished(root)
     made: dict[Pair, Embeddings] = {}
     for fm, dataset in pairs(config):  # all before the first is computed: one may be refused
+        if (fm.name, dataset.name) in known:
+            made[fm.name, dataset.name] = known[fm.name, dataset.name]
+            continue
         found = None if settings.force else find(root, fm, dataset, settings)
         if found is not None:
             made[fm.name, dataset.name] = found

@@ -553,3 +553,11 @@ def test_an_archive_that_vanishes_was_unpacked_by_another(tmp_path, monkeypatch)
     monkeypatch.setattr(downloads, "_is_there", lambda download: True)
     fetch([Download("https://127.0.0.1/a", tmp_path / "a.tar.gz", unpack=True)])
     assert files_below(tmp_path) == []
+
+
+def test_the_error_travels_between_processes(tmp_path):
+    import pickle
+
+    error = missing(tmp_path / "a", [Download("file:///a", tmp_path / "a")])
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.downloads) == (str(error), error.downloads)

@@ -411,6 +411,9 @@ def test_an_entry_with_gaps_is_used_by_those_who_accept_them(root, parquet_folde
     dataset = with_broken_images(parquet_folder, [3])
     entry = create(root, CONV, dataset, SKIP)
     assert find(root, CONV, dataset, SKIP) == entry
+    assert describe(root, CONV, dataset, SKIP).fingerprint == entry.fingerprint
+    whole = json.loads((entry.folder / "manifest.json").read_text())["fingerprint"]
+    assert entry.fingerprint != whole  # rows of these are not taken for rows of the mended images
     with pytest.raises(
         CacheError,
         match=r"made without 1 of 12 test images that .* \(first: .*set embed.on_error=skip",
@@ -587,3 +590,83 @@ def test_loaders_do_not_outlive_a_killed_command(root, idx_folder, small_network
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline, f"{children} live on"
         time.sleep(0.1)
+
+
+def test_what_was_left_out_is_read_again_by_those_who_do_not_accept_gaps(root, parquet_folder):
+    dataset = with_broken_images(parquet_folder, [3])
+    with pytest.raises(KeyboardInterrupt):
+        create(root, CONV, dataset, SKIP, each=stopped_after(10))
+    with pytest.raises(ImageError, match="row 3: the image cannot be decoded"):
+        create(root, CONV, dataset, SMALL)
+    assert create(root, CONV, dataset, SKIP).y("test")[3] == -1
+
+
+def test_what_a_journal_says_last_is_right(root, tiny, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        create(root, CONV, tiny, SMALL, each=stopped_after(3))
+    (folder,) = (root / "tiny").iterdir()
+    path = folder / "journal.jsonl"
+    header, first, *others = path.read_text().splitlines()
+    stale = json.loads(first) | {"skipped": {"1": "was broken"}, "bad": [1, 2, ["NaN"]]}
+    path.write_text("\n".join([header, json.dumps(stale), first, *others, ""]))
+    entry = create(root, CONV, tiny, SKIP)
+    np.testing.assert_array_equal(entry.y("train"), pictures("train")[1])
+
+
+def test_an_image_that_cannot_be_prepared_is_left_out_like_one_that_cannot_be_read(
+    root, small_network, tmp_path
+):
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for split in SPLITS:
+        images, labels = pictures(split, channels=3)
+        blobs = [png(image) for image in images]
+        blobs[5] = png(np.zeros((2, 200, 3), np.uint8))
+        write_shard(folder / f"{split}-0.parquet", blobs, labels)
+    dataset = Source("shards", "image_parquet", {"folder": str(folder)})
+    with pytest.raises(ImageError, match="an image of 2 x 200 pixels"):
+        create(root, small_network, dataset, EmbedSettings(batch_size=16, device="cpu"))
+    for loaders in (None, 0):
+        settings = EmbedSettings(batch_size=16, device="cpu", on_error="skip", loaders=loaders)
+        entry = create(root / str(loaders), small_network, dataset, settings)
+        assert np.flatnonzero(entry.y("train") == -1).tolist() == [5]
+        assert np.flatnonzero(entry.y("test") == -1).tolist() == [5]
+
+
+def test_the_parts_of_a_dataset_keep_their_order_in_a_worker(root, tmp_path):
+    parts = {}
+    for name, value in (("zz", 200), ("aa", 10)):
+        images = np.full((6, 2, 2), value, np.uint8)
+        arrays = {
+            f"{s}_{w}": a for s in SPLITS for w, a in (("images", images), ("labels", [0, 1] * 3))
+        }
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        parts[name] = {"npz": {"file": str(tmp_path / f"{name}.npz")}}
+    both = Source("both", "concatenation", {"parts": parts})
+    entry = create(root, PIXELS, both, SMALL, each=strict(2))
+    expected = [200 / 256] * 6 + [10 / 256] * 6
+    np.testing.assert_array_equal(entry.X("train")[:, 0], np.float32(expected))
+
+
+def test_loader_processes_load_the_modules_of_the_user(root, tmp_path, small_network):
+    name = "mine_for_loaders"
+    (tmp_path / f"{name}.py").write_text(PLUGIN.format(name=name, factor=1))
+    load([str(tmp_path / f"{name}.py")])
+    try:
+        settings = EmbedSettings(batch_size=16, device="cpu", loaders=1)
+        assert create(root, small_network, Source("mine", name, {}), settings).n("test") == 20
+    finally:
+        del FOUNDATION_MODELS._entries[name], DATASETS._entries[name]
+
+
+def test_an_entry_that_another_run_finished_just_now_is_taken(root, tiny, monkeypatch):
+    from imprint_bench.data.embeddings import creation
+
+    theirs = create(root, CONV, tiny, SMALL)
+    answers = [None]  # of the first look, before the other run has finished
+    real = creation.find
+    monkeypatch.setattr(creation, "find", lambda *a: answers.pop() if answers else real(*a))
+    seen = []
+    assert create(root, CONV, tiny, SMALL, each=counting(seen)) == theirs
+    assert seen == []
+    assert list((root / "tiny").iterdir()) == [theirs.folder]

@@ -5,6 +5,7 @@ import pickle
 import re
 import shutil
 import time
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -12,7 +13,13 @@ import pytest
 from layouts import ROWS, pictures
 
 from imprint_bench.data.dataset import SPLITS
-from imprint_bench.data.embeddings.batches import Batch, Target, embed_batch
+from imprint_bench.data.embeddings.batches import (
+    Batch,
+    Target,
+    digest_of_labels,
+    embed_batch,
+    to_recipe,
+)
 from imprint_bench.data.embeddings.cache import describe, find
 from imprint_bench.data.embeddings.creation import create
 from imprint_bench.data.embeddings.entry import unfinished
@@ -323,13 +330,17 @@ def test_a_name_that_cannot_be_a_folder_is_refused(root, tiny, name):
 
 
 def test_a_network_that_changed_since_the_run_began_is_refused(idx_folder):
-    recipe = json.dumps(["conv", "random_conv", {}])
-    dataset = json.dumps(["tiny", "idx", {"folder": str(idx_folder)}])
+    recipe = to_recipe(Source("conv", "random_conv", {}))
+    dataset = to_recipe(Source("tiny", "idx", {"folder": str(idx_folder)}))
+    labels = digest_of_labels({split: pictures(split)[1] for split in SPLITS})
+    target = Target(recipe, "another", "nowhere", 4, "float32")
+    batch = Batch(dataset, labels, "train", 0, 3, (target,), Computing(), skip=False)
     with raises_sentence(
         DataError, "fm.conv: its weights or preprocessing changed while images were"
     ):
-        target = Target(recipe, "another", "nowhere", 4, "float32")
-        embed_batch(Batch(dataset, "any", "train", 0, 3, (target,), Computing(), skip=False))
+        embed_batch(batch)
+    with raises_sentence(DataError, "dataset.tiny: its files changed while images were being"):
+        embed_batch(replace(batch, labels="others"))
 
 
 def test_an_array_that_is_not_what_the_entry_says_is_refused(root, tiny):

@@ -6,11 +6,13 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from imprint_bench.config import read
 from imprint_bench.errors import ConfigError, RunFailed
 from imprint_bench.study import Launch, carry_out
 from imprint_bench.sweep.executor import chosen_executor
@@ -90,9 +92,16 @@ def test_an_array_task_that_cannot_start_says_why(sweep_in, tmp_path):
 def test_an_array_task_never_embeds_again_and_never_reports(sweep_in, tmp_path):
     config = sweep_in(tmp_path, embed={"force": True, "verify": True}).config
     raw = slurm._for_shard(config.raw, slurm.Shard(1, 2))
-    assert raw["embed"] == {"force": False, "verify": False}
+    assert raw["embed"] == {"force": False, "verify": False, "download": False}
     assert raw["stages"] == ["run"]
     assert raw["shard"] == "1/2"
+
+
+def test_an_array_task_keeps_what_settles_the_embeddings(sweep_in, tmp_path):
+    embed = {"force": True, "dtype": "float16", "autocast": "bfloat16", "on_error": "skip"}
+    config = sweep_in(tmp_path, embed=embed).config
+    settings = read(slurm._for_shard(config.raw, slurm.Shard(1, 2))).embed
+    assert settings == replace(config.embed, force=False, download=False)
 
 
 def test_an_array_task_that_is_out_of_time_is_queued_again_as_it_was():

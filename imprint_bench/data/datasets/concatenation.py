@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.dataset import DATASETS, ImageDataset, Images, digest
+from imprint_bench.data.dataset import DATASETS, ImageDataset, Images, build_dataset, digest
 from imprint_bench.data.fetching.downloads import MissingFilesError
 from imprint_bench.errors import ConfigError, DataError
-from imprint_bench.params import check_params
+from imprint_bench.params import Source, check_params
 
 Parts = Mapping[str, ImageDataset]
 
@@ -79,9 +79,8 @@ def _checked(parts: Mapping[str, Any]) -> Mapping[str, Any]:
 def _built(name: str, value: Mapping[str, Any]) -> ImageDataset:
     ((kind, params),) = value.items()
     at = f"concatenation.parts.{name}"
-    function = DATASETS.find(kind, at=at)
-    check_params(function, params or {}, at=f"{at}.{kind}")
-    return function(**(params or {}))
+    check_params(DATASETS.find(kind, at=at), params or {}, at=f"{at}.{kind}")
+    return build_dataset(Source(name, kind, params or {}))
 
 
 def _rows(datasets: Parts, split: str) -> dict[str, range]:

@@ -1,6 +1,7 @@
 """Embedding in batches: what a worker gets, and what it does with it."""
 
-import json
+import hashlib
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imprint_bench.data.dataset import ImageDataset, Images, build_dataset
+from imprint_bench.data.dataset import SPLITS, ImageDataset, Images, build_dataset
 from imprint_bench.data.embeddings.journal import record
 from imprint_bench.data.foundation_model import (
     FoundationModel,
@@ -29,8 +30,8 @@ class Target:
 
     Attributes
     ----------
-    fm : str
-        A `Source`, as JSON.
+    fm : bytes
+        A `Source`, from `to_recipe`.
     fingerprint : str
         Of the foundation model, as the parent process found it.
     folder : str
@@ -41,7 +42,7 @@ class Target:
         Of the stored embeddings.
     """
 
-    fm: str
+    fm: bytes
     fingerprint: str
     folder: str
     length: int
@@ -54,11 +55,11 @@ class Batch:
 
     Attributes
     ----------
-    dataset : str
-        A `Source`, as JSON.
-    data_fingerprint : str
-        What the parent process found; a worker that is older than a change of the files
-        builds anew.
+    dataset : bytes
+        A `Source`, from `to_recipe`.
+    labels : str
+        Digest of the labels that the parent process found: a worker that finds others sees
+        other files.
     split : str
     start, stop : int
         `stop` is excluded.
@@ -68,8 +69,8 @@ class Batch:
         Whether images that cannot be read are left out.
     """
 
-    dataset: str
-    data_fingerprint: str
+    dataset: bytes
+    labels: str
     split: str
     start: int
     stop: int
@@ -124,22 +125,52 @@ def embed_batch(batch: Batch) -> Done:
     forward, other = [0.0] * len(networks), [share] * len(networks)
     for prepare, members in alike.items():
         began = time.perf_counter()
-        prepared = _prepared(prepare, images, batch) if len(images) else None
+        prepared, left_out = prepare_batch(prepare, images, batch, skipped)
         preparing = (time.perf_counter() - began) / len(members)
         for i in members:
-            forward[i], writing = write_embeddings(batch, i, networks[i], prepared, skipped)
+            forward[i], writing = write_embeddings(batch, i, networks[i], prepared, left_out)
             other[i] += preparing + writing
     return Done(batch, tuple(forward), tuple(other))
 
 
-def _prepared(prepare: Prepare, images: Images, batch: Batch) -> np.ndarray:
+def prepare_batch(
+    prepare: Prepare, images: Images, batch: Batch, skipped: Mapping[int, str]
+) -> tuple[np.ndarray | None, dict[int, str]]:
+    """Return the prepared images of a batch, and why the others are not among them, by row.
+
+    Parameters
+    ----------
+    prepare : callable
+    images : Images
+        Those that could be read.
+    batch : Batch
+    skipped : Mapping[int, str]
+        Rows of the others.
+
+    Raises
+    ------
+    DataError
+        If an image cannot be prepared and none may be skipped; None stands for no image.
+    """
+    if not len(images):
+        return None, dict(skipped)
+    name = f"dataset.{_source(batch.dataset).name}"
+    at = f"{name}, images {batch.start} to {batch.stop} of {batch.split}"
     try:
-        return prepare(images)
+        return prepare(images), dict(skipped)
+    except ImageError as error:
+        if not batch.skip:
+            raise ImageError(f"{at}: {error}") from error
     except DataError as error:
-        source = Source(*json.loads(batch.dataset))
-        raise type(error)(
-            f"dataset.{source.name}, images {batch.start} to {batch.stop} of {batch.split}: {error}"
-        ) from error
+        raise DataError(f"{at}: {error}") from error
+    rows = [row for row in range(batch.start, batch.stop) if row not in skipped]
+    prepared, refused = [], dict(skipped)
+    for row, image in zip(rows, images, strict=True):
+        try:
+            prepared.append(prepare(image.reshape(1, *image.shape)))
+        except ImageError as error:
+            refused[row] = f"{name}, row {row} of {batch.split}: {error}"
+    return (np.concatenate(prepared) if prepared else None), refused
 
 
 def read_batch(batch: Batch) -> tuple[Images, dict[int, str]]:
@@ -150,7 +181,7 @@ def read_batch(batch: Batch) -> tuple[Images, dict[int, str]]:
     ImageError
         If an image cannot be read and none may be skipped.
     """
-    dataset = _dataset(batch.dataset, batch.data_fingerprint)
+    dataset = _dataset(batch.dataset, batch.labels)
     try:
         return dataset.images(batch.split, batch.start, batch.stop), {}
     except ImageError:
@@ -197,7 +228,7 @@ def write_embeddings(
         X = full
     if X.shape != (len(batch), target.length):
         raise DataError(
-            f"fm.{json.loads(target.fm)[0]}: gave embeddings of shape {X.shape} for "
+            f"fm.{_source(target.fm).name}: gave embeddings of shape {X.shape} for "
             f"{len(batch)} images; expected {(len(batch), target.length)}."
         )
     record(Path(target.folder), batch.split, batch.start, X, dtype=target.dtype, skipped=skipped)
@@ -215,9 +246,18 @@ def network_of(target: Target, computing: Computing) -> Network:
     return _foundation_model(target.fm, target.fingerprint).network(computing)
 
 
-def to_json(source: Source) -> str:
-    """Return a source as text, for another process."""
-    return json.dumps([source.name, source.kind, dict(source.params)], sort_keys=True)
+def to_recipe(source: Source) -> bytes:
+    """Return a source as bytes, for another process: with all its keys in their order."""
+    return pickle.dumps((source.name, source.kind, dict(source.params)))
+
+
+def digest_of_labels(labels: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 (hexadecimal) of the labels of all splits."""
+    content = hashlib.sha256()
+    for split in sorted(labels):
+        content.update(f"{split} {len(labels[split])} ".encode())
+        content.update(np.ascontiguousarray(labels[split]).tobytes())
+    return content.hexdigest()
 
 
 def missing_batches(
@@ -242,18 +282,27 @@ def missing_batches(
                 yield split, start, stop, lacking
 
 
+def _source(recipe: bytes) -> Source:
+    return Source(*pickle.loads(recipe))
+
+
 @lru_cache(maxsize=16)
-def _foundation_model(recipe: str, fingerprint: str) -> FoundationModel:
-    fm = build_foundation_model(Source(*json.loads(recipe)))
+def _foundation_model(recipe: bytes, fingerprint: str) -> FoundationModel:
+    fm = build_foundation_model(_source(recipe))
     if fm.fingerprint != fingerprint:
-        name = json.loads(recipe)[0]
         raise DataError(
-            f"fm.{name}: its weights or preprocessing changed while images were being embedded; "
-            "run again."
+            f"fm.{_source(recipe).name}: its weights or preprocessing changed while images were "
+            "being embedded; run again."
         )
     return fm
 
 
 @lru_cache(maxsize=2)
-def _dataset(recipe: str, _fingerprint: str) -> ImageDataset:
-    return build_dataset(Source(*json.loads(recipe)))
+def _dataset(recipe: bytes, labels: str) -> ImageDataset:
+    dataset = build_dataset(_source(recipe))
+    if digest_of_labels({split: dataset.labels(split) for split in SPLITS}) != labels:
+        raise DataError(
+            f"dataset.{_source(recipe).name}: its files changed while images were being embedded; "
+            "run again."
+        )
+    return dataset

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.dataset import SPLITS
+from imprint_bench.data.dataset import SPLITS, digest
 from imprint_bench.data.embeddings.description import Description
 from imprint_bench.data.embeddings.entry import entry_folder, others, set_aside
 from imprint_bench.data.embeddings.journal import array_name
@@ -36,7 +36,7 @@ class Embeddings:
     folder : Path
         Where the arrays lie.
     fingerprint : str
-        SHA-256 (hexadecimal) of weights, preprocessing and data.
+        SHA-256 (hexadecimal) of weights, preprocessing and data, without images left out.
     length : int
         Values per embedding, l.
     class_counts : Mapping[str, Mapping[int, int]]
@@ -118,15 +118,17 @@ def describe(
     material = build_material(fm, dataset, settings)
     folder = entry_folder(root, fm.name, dataset.name, material.fingerprint)
     cached = folder.is_dir() and damage(folder, material.fingerprint) is None
-    if cached:
+    fingerprint = material.fingerprint
+    if cached and not settings.force:
         entry = opened(folder)
+        fingerprint = entry.fingerprint
         labels, length = {split: np.array(entry.y(split)) for split in SPLITS}, entry.length
     else:
         labels, length = {split: material.labels(split) for split in SPLITS}, material.length
     return Description(
         fm=fm.name,
         dataset=dataset.name,
-        fingerprint=material.fingerprint,
+        fingerprint=fingerprint,
         labels=labels,
         length=length,
         weight_decay=material.fm.weight_decay,
@@ -187,7 +189,7 @@ def opened(folder: Path) -> Embeddings:
         fm=manifest["fm"],
         dataset=manifest["dataset"],
         folder=folder,
-        fingerprint=manifest["fingerprint"],
+        fingerprint=_identity(manifest),
         length=manifest["length"],
         class_counts={
             split: {int(c): n for c, n in counts.items()}
@@ -220,6 +222,13 @@ def _refuse_gaps(folder: Path, *, skip: bool) -> None:
             f"embeddings {folder.parent.name}/{folder.name}: made without {'; '.join(gaps)}; set "
             "embed.on_error=skip to use them as they are, or mend the images."
         )
+
+
+def _identity(manifest: Mapping[str, Any]) -> str:
+    """Return the fingerprint of what the entry holds: fewer images are other data."""
+    skipped = {s: sorted(map(int, rows)) for s, rows in manifest.get("skipped", {}).items() if rows}
+    fingerprint: str = manifest["fingerprint"]
+    return digest(fingerprint=fingerprint, skipped=skipped) if skipped else fingerprint
 
 
 def _left_out(manifest: Mapping[str, Any]) -> tuple[str, ...]:

@@ -14,13 +14,15 @@ import numpy as np
 
 from imprint_bench.data.dataset import SPLITS
 from imprint_bench.data.embeddings.batches import Each
-from imprint_bench.data.embeddings.cache import DEFAULT, Embeddings, find
+from imprint_bench.data.embeddings.cache import DEFAULT, Embeddings, find, opened
 from imprint_bench.data.embeddings.entry import entry_folder
 from imprint_bench.data.embeddings.filling import EntryInProgress, Progress, Speed, fill
 from imprint_bench.data.embeddings.finishing import finished
+from imprint_bench.data.embeddings.manifest import damage
 from imprint_bench.data.embeddings.material import Material, build_material
 from imprint_bench.data.embeddings.settings import EmbedSettings
 from imprint_bench.data.embeddings.unfinished import (
+    discard,
     discard_abandoned,
     entry_in_progress,
     header_of,
@@ -105,9 +107,14 @@ def create_all(
     discard_abandoned(root)
     with ExitStack() as stack:
         entries = [
-            _begun(stack, *entry, force=settings.force)
+            _begun(stack, *entry, settings)
             for entry in zip(lacking, materials, finals, strict=True)
         ]
+        for entry in [] if settings.force else list(entries):
+            if entry.final.is_dir() and damage(entry.final, entry.material.fingerprint) is None:
+                made[entry.source.name] = opened(entry.final)  # another run was faster
+                discard(entry.folder)
+                entries.remove(entry)
         _check_space(entries, root)
         fill(entries, dataset, settings, each, progress)
         failed = []
@@ -123,11 +130,13 @@ def create_all(
 
 
 def _begun(
-    stack: ExitStack, source: Source, material: Material, final: Path, *, force: bool
+    stack: ExitStack, source: Source, material: Material, final: Path, settings: EmbedSettings
 ) -> EntryInProgress:
     rows = {split: len(material.labels(split)) for split in SPLITS}
     header = header_of(material.fingerprint, rows, material.length, material.dtype)
-    folder, written = stack.enter_context(entry_in_progress(final, header, fresh=force))
+    skip = settings.on_error == "skip"
+    in_progress = entry_in_progress(final, header, fresh=settings.force, skip=skip)
+    folder, written = stack.enter_context(in_progress)
     had = sum(int(done.sum()) for done in written.done.values())
     if had:
         log.info("%s: %d of %d images are embedded already.", final.name, had, sum(rows.values()))

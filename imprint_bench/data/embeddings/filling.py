@@ -11,9 +11,10 @@ from imprint_bench.data.embeddings.batches import (
     Done,
     Each,
     Target,
+    digest_of_labels,
     embed_batch,
     missing_batches,
-    to_json,
+    to_recipe,
 )
 from imprint_bench.data.embeddings.journal import Written, record
 from imprint_bench.data.embeddings.loading import default_loaders, embed_with_loaders
@@ -127,7 +128,7 @@ def _batches(
         return []
     targets = [
         Target(
-            to_json(entry.source),
+            to_recipe(entry.source),
             entry.material.fm.fingerprint,
             str(entry.folder),
             entry.material.length,
@@ -135,7 +136,8 @@ def _batches(
         )
         for entry in entries
     ]
-    data = to_json(dataset), entries[0].material.data_fingerprint
+    labels = {split: entries[0].material.labels(split) for split in SPLITS}
+    data = to_recipe(dataset), digest_of_labels(labels)
     shared = settings.computing(device), settings.on_error == "skip"
     rows, done = entries[0].header["rows"], [entry.written.done for entry in entries]
     return [

@@ -36,7 +36,7 @@ def finished(
         If rows are missing.
     """
     at = f"embeddings {dataset.name}/{entry.source.name}"
-    written = read_journal(entry.folder, {**entry.header, "fresh": settings.force}, verify=False)
+    written = read_journal(entry.folder, {**entry.header, "fresh": settings.force})
     if written is None:
         raise ImprintError(f"{entry.folder}: its journal vanished; run again.")
     for split, done in written.done.items():

@@ -5,6 +5,7 @@ computed them. A line has the checksum of its rows: after a power loss, a batch 
 did not reach the disk is noticed and embedded again.
 """
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from imprint_bench.data.embeddings.array_file import NotFinite, checksum, fill, not_finite
-from imprint_bench.durable import explained
+from imprint_bench.durable import explained, write_bytes
 
 JOURNAL = "journal.jsonl"
+KEYS = {"split", "start", "stop", "crc", "skipped", "bad"}
 
 
 @dataclass
@@ -87,7 +89,9 @@ def record(
     with explained(path):
         file = os.open(path, os.O_WRONLY | os.O_APPEND)
         try:  # one write: lines of several processes do not mix
-            os.write(file, (json.dumps(line) + "\n").encode())
+            content = (json.dumps(line) + "\n").encode()
+            if os.write(file, content) != len(content):
+                raise OSError(errno.ENOSPC, "No space left on device")
         finally:
             os.close(file)
 
@@ -99,42 +103,79 @@ def start_journal(folder: Path, header: Mapping[str, Any]) -> None:
         path.write_text(json.dumps(header, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def read_journal(folder: Path, header: Mapping[str, Any], *, verify: bool) -> Written | None:
-    """Return what is on the disk of an unfinished entry.
+def read_journal(folder: Path, header: Mapping[str, Any]) -> Written | None:
+    """Return what the journal of an unfinished entry says; where lines overlap, the last is right.
 
     Parameters
     ----------
     folder : Path
     header : Mapping[str, Any]
         What the entry is to be; has `rows`, a mapping from split to their number.
-    verify : bool
-        Compare the checksum of every batch; those that differ count as not written.
 
     Returns
     -------
     written : Written or None
         None if there is no journal, or it is that of another entry.
     """
+    lines = _lines(folder, header)
+    if lines is None:
+        return None
+    written = Written({split: np.zeros(n, dtype=bool) for split, n in header["rows"].items()})
+    bad: dict[tuple[str, int, int], NotFinite] = {}
+    for batch in lines:
+        split, start, stop = batch["split"], batch["start"], batch["stop"]
+        written.done[split][start:stop] = True
+        skipped = written.skipped.setdefault(split, {})
+        for row in [row for row in skipped if start <= row < stop]:
+            del skipped[row]
+        skipped |= {int(row): reason for row, reason in batch["skipped"].items()}
+        rows, first, kinds = batch["bad"]
+        bad[split, start, stop] = NotFinite(rows, first, tuple(kinds))
+    for (split, _, _), some in bad.items():
+        written.bad.setdefault(split, []).extend([some] if some.rows else [])
+    return written
+
+
+def keep_what_is_whole(folder: Path, header: Mapping[str, Any], *, skip: bool) -> None:
+    """Drop from a journal what must be embedded again, before a run goes on.
+
+    That is: batches whose rows are not on the disk as they were written, torn lines, and
+    batches in which images were left out, if that is not wanted any more.
+
+    Parameters
+    ----------
+    folder : Path
+    header : Mapping[str, Any]
+    skip : bool
+        Whether images that cannot be read may be left out.
+    """
+    lines = _lines(folder, header)
+    if lines is None:
+        return
+    kept = [
+        line
+        for line in lines
+        if (skip or not line["skipped"])
+        and checksum(folder / array_name(line["split"]), line["start"], line["stop"]) == line["crc"]
+    ]
+    content = "".join(json.dumps(line) + "\n" for line in [header, *kept])
+    write_bytes(folder / JOURNAL, content.encode())
+
+
+def _lines(folder: Path, header: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """Return the whole lines of a journal, or None if it is not that of this entry."""
     try:
-        lines = (folder / JOURNAL).read_text(encoding="utf-8").split("\n")
-        if json.loads(lines[0]) != json.loads(json.dumps(header)):
+        first, *others = (folder / JOURNAL).read_text(encoding="utf-8").split("\n")
+        if json.loads(first) != json.loads(json.dumps(header)):
             return None
     except (OSError, ValueError):
         return None
-    written = Written({split: np.zeros(n, dtype=bool) for split, n in header["rows"].items()})
-    for line in lines[1:]:
+    lines = []
+    for text in others:
         try:
-            batch = json.loads(line)
-            split, start, stop = batch["split"], batch["start"], batch["stop"]
-            if verify and checksum(folder / array_name(split), start, stop) != batch["crc"]:
-                continue
-        except (OSError, ValueError, KeyError, TypeError):  # a torn line, or a lost file
+            line = json.loads(text)
+        except ValueError:  # torn by a kill
             continue
-        if written.done[split][start:stop].all():
-            continue  # two processes were faster than one another
-        written.done[split][start:stop] = True
-        skipped = {int(row): reason for row, reason in batch["skipped"].items()}
-        written.skipped.setdefault(split, {}).update(skipped)
-        bad = NotFinite(batch["bad"][0], batch["bad"][1], tuple(batch["bad"][2]))
-        written.bad.setdefault(split, []).extend([bad] if bad.rows else [])
-    return written
+        if isinstance(line, dict) and line.keys() >= KEYS:
+            lines.append(line)
+    return lines

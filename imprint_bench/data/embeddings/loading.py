@@ -5,6 +5,7 @@ is sent from process to process.
 """
 
 import os
+import pickle
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from imprint_bench.data.embeddings.batches import (
     Batch,
     Done,
     network_of,
+    prepare_batch,
     read_batch,
     write_embeddings,
 )
 from imprint_bench.data.foundation_model import Prepare
 from imprint_bench.errors import ImprintError
+from imprint_bench.plugins import load, loaded
 
 AHEAD = 4  # batches that every loader keeps ready
 ENOUGH = 8  # loaders that an accelerator is given at most
@@ -31,26 +34,43 @@ class _Loaded:
     """What a loader hands over: the images prepared for each target, or an error."""
 
     number: int
-    prepared: list[Any]  # one array per kind of preparation; empty if no image could be read
-    skipped: dict[int, str]
+    prepared: list[np.ndarray]  # one per kind of preparation; empty if no image could be read
+    skipped: list[dict[int, str]]  # for each of these, the images that are not among them
 
 
 class _Loader:
     """The batches as a sequence that torch's DataLoader reads in its processes."""
 
     def __init__(self, batches: Sequence[Batch], prepares: Sequence[Prepare]) -> None:
-        self.batches, self.prepares = batches, prepares
+        # As bytes: a process must first load the user's modules that these may come from.
+        self._sent = pickle.dumps((list(batches), list(prepares)))
+        self._modules = loaded()
+        self._n = len(batches)
+        self._opened: tuple[list[Batch], list[Prepare]] | None = None
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return self._n
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_opened": None}
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         try:
-            images, skipped = read_batch(self.batches[number])
-            prepared = [prepare(images) for prepare in self.prepares] if len(images) else []
+            if self._opened is None:
+                load(self._modules)
+                self._opened = pickle.loads(self._sent)
+            batches, prepares = self._opened
+            batch = batches[number]
+            images, skipped = read_batch(batch)
+            prepared = [prepare_batch(prepare, images, batch, skipped) for prepare in prepares]
         except ImprintError as error:
-            return {"number": number, "error": [type(error), str(error)]}
-        return {"number": number, "prepared": prepared, "skipped": skipped}
+            return {"number": number, "error": pickle.dumps(error)}
+        nothing = np.empty(0, np.uint8)
+        return {
+            "number": number,
+            "prepared": [nothing if images is None else images for images, _ in prepared],
+            "skipped": [reasons for _, reasons in prepared],
+        }
 
 
 def default_loaders() -> int:
@@ -86,15 +106,16 @@ def embed_with_loaders(batches: Iterable[Batch], *, n_loaders: int) -> Iterator[
     networks = {target: network_of(target, batches[0].computing) for target in everything}
     prepares = list(dict.fromkeys(network.prepare for network in networks.values()))
     began = time.perf_counter()
-    for loaded in _prepared(batches, prepares, n_loaders, pin=_on_cuda(batches[0])):
-        batch = batches[loaded.number]
+    for item in _loaded(batches, prepares, n_loaders, pin=_on_cuda(batches[0])):
+        batch = batches[item.number]
         waited = (time.perf_counter() - began) / len(batch.targets)
         seconds = []
         for which, target in enumerate(batch.targets):
             network = networks[target]
             place = prepares.index(network.prepare)
-            images = loaded.prepared[place] if loaded.prepared else None
-            seconds.append(write_embeddings(batch, which, network, images, loaded.skipped))
+            images = item.prepared[place] if item.prepared[place].size else None
+            skipped = item.skipped[place]
+            seconds.append(write_embeddings(batch, which, network, images, skipped))
         yield Done(batch, tuple(s[0] for s in seconds), tuple(waited + s[1] for s in seconds))
         began = time.perf_counter()
 
@@ -103,7 +124,7 @@ def _on_cuda(batch: Batch) -> bool:
     return batch.computing.device.startswith("cuda")
 
 
-def _prepared(
+def _loaded(
     batches: Sequence[Batch], prepares: Sequence[Prepare], n_loaders: int, *, pin: bool
 ) -> Iterator[_Loaded]:
     from torch.utils.data import DataLoader
@@ -122,8 +143,7 @@ def _prepared(
     try:
         for item in loader:
             if "error" in item:
-                kind, sentence = item["error"]
-                raise kind(sentence)
+                raise pickle.loads(item["error"])
             prepared = [np.asarray(images) for images in item["prepared"]]
             yield _Loaded(int(item["number"]), prepared, item["skipped"])
     except RuntimeError as error:

@@ -23,6 +23,7 @@ from imprint_bench.data.embeddings.journal import (
     JOURNAL,
     Written,
     array_name,
+    keep_what_is_whole,
     read_journal,
     start_journal,
 )
@@ -48,7 +49,7 @@ def header_of(fingerprint: str, rows: Mapping[str, int], length: int, dtype: str
 
 @contextmanager
 def entry_in_progress(
-    final: Path, header: Mapping[str, Any], *, fresh: bool
+    final: Path, header: Mapping[str, Any], *, fresh: bool, skip: bool
 ) -> Iterator[tuple[Path, Written]]:
     """Open the folder in which an entry is made, with what an interrupted run left in it.
 
@@ -64,6 +65,8 @@ def entry_in_progress(
         From `header_of`; what was left for another header is thrown away.
     fresh : bool
         Throw away in any case what was left, unless it was begun with `fresh`, too.
+    skip : bool
+        Whether images may have been left out of what an interrupted run embedded.
 
     Yields
     ------
@@ -83,7 +86,7 @@ def entry_in_progress(
                 yield own, _begun(own, header)
             return
         try:
-            yield folder, _gone_on_with(folder, header)
+            yield folder, _gone_on_with(folder, header, skip=skip)
         except BaseException:
             if not has_rows(folder, header):
                 discard(folder)
@@ -92,7 +95,7 @@ def entry_in_progress(
 
 def has_rows(folder: Path, header: Mapping[str, Any]) -> bool:
     """Tell whether any batch of an unfinished entry is on the disk."""
-    written = read_journal(folder, header, verify=False)
+    written = read_journal(folder, header)
     return written is not None and any(done.any() for done in written.done.values())
 
 
@@ -108,7 +111,7 @@ def progress_of(final: Path, fingerprint: str) -> float | None:
         return None
     if not isinstance(header, dict) or header.get("fingerprint") != fingerprint:
         return None
-    written = read_journal(folder, header, verify=False)
+    written = read_journal(folder, header)
     if written is None:
         return None
     done = sum(int(mask.sum()) for mask in written.done.values())
@@ -145,21 +148,28 @@ def discard_abandoned(root: Path) -> None:
 
 
 def _locked(lock: IO[bytes]) -> bool:
-    """Lock the file until it is closed, or the process dies; tell whether that worked."""
+    """Lock the file until it is closed, or the process dies; tell whether that worked.
+
+    Where the file system knows no locks, one run at a time is for the user to see to.
+    """
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError as error:
+        log.debug("%s: cannot be locked (%s).", lock.name, error)
+        return True
     with suppress(OSError):
         return os.fstat(lock.fileno()).st_ino == Path(lock.name).stat().st_ino
     return False  # another run has just finished the entry
 
 
-def _gone_on_with(folder: Path, header: Mapping[str, Any]) -> Written:
-    written = read_journal(folder, header, verify=True)
-    if written is not None:
-        _end_torn_line(folder / JOURNAL)
-        return written
+def _gone_on_with(folder: Path, header: Mapping[str, Any], *, skip: bool) -> Written:
+    with suppress(OSError, ValueError):  # an array is lost or cut: all is embedded again
+        keep_what_is_whole(folder, header, skip=skip)
+        written = read_journal(folder, header)
+        if written is not None:
+            return written
     _clear(folder)
     return _begun(folder, header)
 
@@ -175,10 +185,3 @@ def _clear(folder: Path) -> None:
     for path in folder.iterdir():
         if path.name != LOCK:
             path.unlink()
-
-
-def _end_torn_line(journal: Path) -> None:
-    with explained(journal), journal.open("r+b") as file:
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":
-            file.write(b"\n")

@@ -65,6 +65,10 @@ class MissingFilesError(DataError):
         super().__init__(sentence)
         self.downloads = tuple(downloads)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes it again in another process."""
+        return type(self), (str(self), self.downloads)
+
 
 def missing(
     path: Path, downloads: Sequence[Download], *, what: str | None = None

@@ -76,7 +76,7 @@ def content_hash(path: Path) -> str:
     return _content_hash(path, identity(path))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=8192)  # more than the shards of any dataset: they are asked for in turn
 def _content_hash(path: Path, _identity: tuple[int, int, int]) -> str:
     return sha256_of(path)
 

@@ -209,7 +209,7 @@ def _for_shard(raw: Mapping[str, Any], shard: Shard) -> dict[str, Any]:
     return dict(raw) | {
         "shard": str(shard),
         "stages": ["run"],
-        "embed": {"force": False, "verify": False},
+        "embed": {**raw.get("embed", {}), "force": False, "verify": False, "download": False},
     }
 
 
