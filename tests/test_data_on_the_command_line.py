@@ -409,7 +409,7 @@ def test_mended_images_are_computed_anew(run, photos, elsewhere):
 
 def test_forced_jobs_of_a_multirun_embed_a_pair_once(run):
     command = (*TINY, "stages=[embed,run]", "embed.force=true")
-    code, out, err = run("-m", *command, "agg=[max],[mnn]")
+    code, out, err = run("-m", *command, "norm.post=[none],[none,l2]")
     assert (code, err) == (0, "")
     assert "have work in common" in out
     assert out.count("embedded digits: 1797 images") == 1

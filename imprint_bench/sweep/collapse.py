@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from imprint_bench.core.neural_collapse import nc1, nc1_as_published
 from imprint_bench.core.normalization import l2_normalize
 from imprint_bench.core.sampling import map_labels
 from imprint_bench.data.dataset import digest
-from imprint_bench.data.embeddings.cache import Embeddings, opened
-from imprint_bench.data.embeddings.entry import entry_folder
-from imprint_bench.data.embeddings.manifest import damage, sealed
+from imprint_bench.data.embeddings.cache import Embeddings, find
+from imprint_bench.data.embeddings.manifest import sealed
 from imprint_bench.data.tasks import LabelMap
 from imprint_bench.durable import remove_unfinished, write_bytes
+from imprint_bench.errors import CacheError, DataError
 from imprint_bench.sweep.executor import Failure, each
 from imprint_bench.sweep.plan import Plan
 
@@ -133,11 +133,15 @@ def _classes(label_map: LabelMap, chosen: set[int]) -> Classes:
 
 
 def _cached(config: Config, fm: str, dataset: str, fingerprint: str) -> Embeddings | None:
-    """Return the entry if it is there and whole."""
-    folder = entry_folder(config.paths.embeddings, fm, dataset, fingerprint)
-    if not folder.is_dir() or damage(folder, fingerprint) is not None:
+    """Return the entry if it is there and whole, and has what the plan is for."""
+    model = next(source for source in config.fms if source.name == fm)
+    data = next(source for source in config.datasets if source.name == dataset)
+    try:
+        entry = find(config.paths.embeddings, model, data, replace(config.embed, force=False))
+    except (CacheError, DataError) as error:
+        log.warning("NC1 of %s/%s: %s", dataset, fm, error)
         return None
-    return opened(folder)
+    return entry if entry is not None and entry.fingerprint == fingerprint else None
 
 
 def _computed(work: list[_Work], *, n_jobs: int) -> list[tuple[str, Values]]:
