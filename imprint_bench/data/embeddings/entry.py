@@ -109,7 +109,7 @@ def publish(folder: Path, final: Path, manifest: Mapping[str, Any], *, replace: 
     write_bytes(folder / MANIFEST, content.encode())
     with explained(final):
         if replace and final.exists():
-            old = folder.with_name(f"{folder.name}-old")
+            old = temporary_beside(final)  # which a later run removes, if this one is killed
             final.replace(old)
             shutil.rmtree(old, ignore_errors=True)
         try:
