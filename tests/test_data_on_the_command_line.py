@@ -104,10 +104,10 @@ def test_the_stage_data_shows_what_is_there_and_writes_nothing(run, elsewhere):
 
 
 def test_the_stage_data_knows_what_is_cached_and_what_is_half_done(run, elsewhere, monkeypatch):
-    from imprint_bench.data.embeddings import batches
+    from imprint_bench.data.embeddings import batch_work
 
     assert run(*TINY, "fm=[pixels]", "stages=[embed]")[0] == 0
-    real, calls = batches.record, []
+    real, calls = batch_work.record, []
 
     def interrupted(*args, **kwargs):
         calls.append(args)
@@ -116,7 +116,7 @@ def test_the_stage_data_knows_what_is_cached_and_what_is_half_done(run, elsewher
         real(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(batches, "record", interrupted)
+        patch.setattr(batch_work, "record", interrupted)
         assert run(*TINY, "fm=[random_conv]", "stages=[embed]", "embed.batch_size=64")[0] == 130
     out = squeezed(run("stages=[data]", "fm=[pixels,random_conv]")[1])
     assert "digits pixels cached 64" in out

@@ -18,7 +18,7 @@ import torch
 from layouts import ROWS, pictures, png, write_shard
 
 from imprint_bench.data.dataset import DATASETS, SPLITS, build_dataset
-from imprint_bench.data.embeddings import batches, journal
+from imprint_bench.data.embeddings import batch_work, journal
 from imprint_bench.data.embeddings.array_file import checksum
 from imprint_bench.data.embeddings.cache import describe, find
 from imprint_bench.data.embeddings.creation import create, create_all
@@ -106,10 +106,10 @@ def killed_at(monkeypatch, module, name, call):
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (batches, "record"),
+        (batch_work, "record"),
         (journal, "fill"),
         (journal, "not_finite"),
-        (batches, "write_embeddings"),
+        (batch_work, "write_embeddings"),
     ],
 )
 @pytest.mark.parametrize("call", [1, 5, N_BATCHES])
@@ -238,12 +238,14 @@ def test_several_networks_read_the_images_once_and_prepare_them_once_if_alike(
     root, tiny, monkeypatch
 ):
     prepared, read = [], []
-    squared, images = Squared.__call__, batches.ImageDataset.images
+    squared, images = Squared.__call__, batch_work.ImageDataset.images
     monkeypatch.setattr(
         Squared, "__call__", lambda self, x: prepared.append(self.size) or squared(self, x)
     )
     monkeypatch.setattr(
-        batches.ImageDataset, "images", lambda self, *rows: read.append(rows) or images(self, *rows)
+        batch_work.ImageDataset,
+        "images",
+        lambda self, *rows: read.append(rows) or images(self, *rows),
     )
     large = Source("large", "random_conv", {"width": 4, "input_size": 12})
     made, speeds = create_all(root, [CONV, PIXELS, WIDE, large], tiny, SMALL)
@@ -294,12 +296,12 @@ def _registered(forward, *, length=5, on_torch=False, loaded=None):
         return Network(Squared(8), forward)
 
     FOUNDATION_MODELS.add("net", net)
-    batches._foundation_model.cache_clear()
+    batch_work._foundation_model.cache_clear()
     try:
         yield Source("net", "net", {})
     finally:
         del FOUNDATION_MODELS._entries["net"]
-        batches._foundation_model.cache_clear()
+        batch_work._foundation_model.cache_clear()
 
 
 @pytest.mark.parametrize("loaders", [0, 1, 2])

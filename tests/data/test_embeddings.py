@@ -13,13 +13,8 @@ import pytest
 from layouts import ROWS, pictures
 
 from imprint_bench.data.dataset import SPLITS
-from imprint_bench.data.embeddings.batches import (
-    Batch,
-    Target,
-    digest_of_labels,
-    embed_batch,
-    to_recipe,
-)
+from imprint_bench.data.embeddings.batch_work import embed_batch
+from imprint_bench.data.embeddings.batches import Batch, Target, digest_of_labels, to_recipe
 from imprint_bench.data.embeddings.cache import describe, find
 from imprint_bench.data.embeddings.creation import create
 from imprint_bench.data.embeddings.entry import unfinished

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from imprint_bench.data.dataset import SPLITS
+from imprint_bench.data.embeddings.batch_work import embed_batch
 from imprint_bench.data.embeddings.batches import (
     Batch,
     Done,
     Each,
     Target,
     digest_of_labels,
-    embed_batch,
     missing_batches,
     to_recipe,
 )

@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.embeddings.batches import (
-    Batch,
-    Done,
+from imprint_bench.data.embeddings.batch_work import (
     network_of,
     prepare_batch,
     read_batch,
     write_embeddings,
 )
+from imprint_bench.data.embeddings.batches import Batch, Done
 from imprint_bench.data.foundation_model import Prepare
 from imprint_bench.errors import ImprintError
 from imprint_bench.plugins import load, loaded
