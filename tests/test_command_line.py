@@ -91,7 +91,8 @@ MISTAKES = {
     f"{QUICK} dataset.digits.test_size=2": "digits.test_size: 2; expected a number between 0 and 1",
     f"{QUICK} mapping=[d_in_1]": "mapping.d_in_1.d: .* there are 10; choose d <= 1.",
     f"{QUICK} table=[norms] +table.norms.zzz=3": "table.norms.zzz: no such parameter; .*.",
-    f"{QUICK} fm=[": "fm=[: cannot be read; write KEY=VALUE, lists as KEY=[A,B], mappings .*",
+    f"{QUICK} fm=[": "fm=[: cannot be read; write KEY=VALUE, lists as KEY=[A,B], "
+    "mappings as 'KEY={A: B}', and a value with a comma as \"KEY='VALUE'\".",
     f"{QUICK} quickstart": "quickstart: cannot be read; write KEY=VALUE, .*.",
     f"{QUICK} =3": "=3: no key before the '='; write KEY=VALUE.",
     f"{QUICK} ~gen": "~gen: Could not delete 'gen'.*",

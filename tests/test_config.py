@@ -39,10 +39,16 @@ MISTAKES = [
     (
         "embed.forced",
         True,
-        "embed.forced: no such key; there are force, verify, device,",
+        "embed.forced: no such key; there are force, verify, device, autocast, channels_last, "
+        "batch_size, loaders, dtype, on_error, download.",
         "'force'?",
     ),
-    ("embed", 3, "embed: expected a mapping with force, verify, device,"),
+    (
+        "embed",
+        3,
+        "embed: expected a mapping with force, verify, device, autocast, channels_last, "
+        "batch_size, loaders, dtype, on_error, download, got 3.",
+    ),
     ("embed.force", "maybe", "embed.force: expected true or false, got 'maybe'."),
     ("report.alfa", 0.1, "report.alfa: no such key; there are alpha,", "'alpha'?"),
     ("report.alpha", 2, "report.alpha: expected a number in (0, 1), got 2."),

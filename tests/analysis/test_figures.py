@@ -116,7 +116,7 @@ def test_figure_contract(name, several_k, given, tmp_path):
     before = rows.copy()
     drawings = build(FIGURES, {name: {}}, rows, command="", given=given)
     for drawing in drawings:
-        assert drawing.name.startswith(name)
+        assert drawing.name == name or drawing.name.startswith(f"{name}_")  # one per dataset
         assert drawing.caption.endswith(".")
         suffixes = {path.suffix for path in write_drawing(drawing, tmp_path)}
         assert suffixes == {".svg", ".pdf", ".png", ".csv"}

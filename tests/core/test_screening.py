@@ -100,20 +100,6 @@ def test_predictions_obey_the_definition_where_ties_abound(problem):
     check_against_the_definition(*problem)
 
 
-def open_to_float64(queries, parts, task, setting):
-    """Return, for each query, every class that a change of 1e-14 of the proxies may make right.
-
-    Proxies that are multiples of each other, and cosine distances of a few times 2^-45, leave
-    the choice to the last bit of a sum: then either way of summing is right.
-    """
-    rng = np.random.default_rng(0)
-    changed = [
-        [part * (1 + 1e-14 * rng.normal(size=part.shape)) for part in parts] for _ in range(20)
-    ]
-    found = [by_definition(queries.astype(np.float64), some, task, setting) for some in changed]
-    return [set(column) for column in np.transpose(found).tolist()]
-
-
 @given(problems(), st.integers(0, 2**32 - 1), st.sampled_from([1e-6, 1e-5, 1e-4]))
 @settings(max_examples=100, deadline=None)
 def test_predictions_obey_the_definition_where_float32_could_err(problem, seed, size):
@@ -123,14 +109,23 @@ def test_predictions_obey_the_definition_where_float32_could_err(problem, seed, 
     def nudged(rows):
         return (rows * (1 + size * rng.normal(size=rows.shape))).astype(np.float32)
 
-    queries, parts = nudged(queries), [nudged(part) for part in parts]
-    wanted = every_setting(tasks)
-    for setting, predicted in predictions(Queries(queries), Proxies(parts), tasks, wanted).items():
-        task = tasks[setting.task]
-        expected = by_definition(queries, parts, task, setting)
-        if predicted.tolist() != expected.tolist():
-            right = open_to_float64(queries, parts, task, setting)
-            assert all(c in some for c, some in zip(predicted, right, strict=True)), setting
+    check_against_the_definition(nudged(queries), [nudged(part) for part in parts], tasks)
+
+
+@pytest.mark.xfail(reason="a known defect: sums of another order fall on another multiple")
+def test_proxies_that_differ_in_their_last_bits_obey_the_definition():
+    """Their cosine distances are a few times 2^-45, the multiple to which they are rounded."""
+    rng = np.random.default_rng(1)
+
+    def nudged(rows):
+        rows = np.float32(rows)
+        return (rows * (1 + 1e-6 * rng.normal(size=rows.shape))).astype(np.float32)
+
+    zeros = [[0, 0]] * 3
+    queries = nudged([*zeros, [3, 3]])
+    parts = [nudged([*zeros, [1, 1]]), nudged([*zeros, [0, 0], [1, 1]])]
+    tasks = {"all": TaskRows(np.arange(2), np.arange(4))}
+    check_against_the_definition(queries, parts, tasks)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-12, 1.0, 1e12, 1e25])
