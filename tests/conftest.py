@@ -41,3 +41,26 @@ def litert_network(shared_data: Path, needed: Callable[[str, str], None]) -> Pat
     """Return the file of a pretrained network, with the package that runs it."""
     needed("ai_edge_litert", "pip install 'imprint-bench[litert]'")
     return shared_data / "litert" / "mobilenet_v1_025_embedding.tflite"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make an empty folder the current one, and return it."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs a command line in this process: exit code, stdout, stderr."""
+    from imprint_bench.__main__ import main
+
+    def of(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return of

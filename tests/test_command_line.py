@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from imprint_bench import study
-from imprint_bench.__main__ import main
 from imprint_bench.command_line import choices, conf_folder, for_hydra, parse
 from imprint_bench.composing import compose, labels_of
 from imprint_bench.config import read
@@ -22,26 +21,7 @@ SMALL = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """Give every command in an empty folder."""
-    folder = tmp_path / "cwd"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
-def run(capsys):
-    """Return a function that runs a command line in this process: exit code, stdout, stderr."""
-
-    def of(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return of
+pytestmark = pytest.mark.usefixtures("elsewhere")  # every command in an empty folder
 
 
 def refused(result: tuple[int, str, str]) -> str:

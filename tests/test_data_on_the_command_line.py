@@ -11,32 +11,13 @@ import pytest
 import torch
 from layouts import pictures, png, write_idx_folder, write_shard
 
-from imprint_bench.__main__ import main
 from imprint_bench.data.networks.vision import torchvision
 from imprint_bench.sweep.store import read_rows
 
 TINY = ("task=[all]", "gen=[mean]", "norm=l2", "seeds=[0]", "figure=[]", "table=[]", "n_jobs=1")
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    folder = tmp_path / "cwd"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
-def run(capsys):
-    """Return a function that runs a command line in this process: exit code, stdout, stderr."""
-
-    def of(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return of
+pytestmark = pytest.mark.usefixtures("elsewhere")  # every command in an empty folder
 
 
 def squeezed(text: str) -> str:
