@@ -16,11 +16,16 @@ NOTHING: Mapping[str, Callable[[], Any]] = {}
 
 @dataclass(frozen=True)
 class Refusal:
-    """A table or figure that was not made, and the sentence that says why."""
+    """A table or figure that was not made, the sentence that says why, and what would make it.
+
+    `missing` names the trials that lack results, a row each.
+    """
 
     name: str
     title: str
     sentence: str
+    command: str = ""
+    missing: pd.DataFrame | None = None
 
 
 def check_requests(

@@ -29,6 +29,8 @@ class Drawing:
         What lies behind it; the key is the end of the CSV file's name.
     finding : str
         What it says, in one sentence; where there is no picture, why.
+    command : str
+        What a user types to make it again.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Drawing:
     picture: "Figure | None"
     data: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     finding: str = ""
+    command: str = ""
 
 
 def write_drawing(drawing: Drawing, folder: Path) -> list[Path]:

@@ -169,11 +169,15 @@ def to_latex(table: Table) -> str:
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:
-    """Write `table` as CSV, Markdown and LaTeX into `folder`, each in one atomic step."""
+    """Write `table` as CSV, Markdown and LaTeX, and its data, into `folder`, each atomically."""
     formats = {".csv": to_csv, ".md": to_markdown, ".tex": to_latex}
     paths = []
     for suffix, render in formats.items():
         path = folder / f"{table.name}{suffix}"
         write_bytes(path, render(table).encode())
+        paths.append(path)
+    for end, frame in table.data.items():
+        path = folder / f"{table.name}{end}.csv"
+        write_bytes(path, frame.to_csv(index=False).encode())
         paths.append(path)
     return paths

@@ -1,5 +1,6 @@
 """What a finished table is: typed numbers, and how each column is to be read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -41,6 +42,10 @@ class Table:
         Typed columns; accuracies are fractions in [0, 1].
     oracles : tuple of int
         Positions of rows that are no imprinting, for comparison only.
+    data : Mapping[str, DataFrame]
+        What lies behind it, beside it as CSV; the key is the end of the file's name.
+    command : str
+        What a user types to make it again.
     """
 
     name: str
@@ -49,3 +54,5 @@ class Table:
     columns: tuple[Column, ...]
     frame: pd.DataFrame
     oracles: tuple[int, ...] = field(default=())
+    data: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    command: str = ""
