@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imprint_bench.core.generator import GENERATORS, Generator, randomness
+from imprint_bench.core.laps import Laps
 from imprint_bench.data.tasks import Task
 from imprint_bench.seeding import stream
 from imprint_bench.sweep.plan import Group
@@ -18,7 +19,7 @@ class Proxies(NamedTuple):
 
     parts: list[np.ndarray]
     seconds: list[float]  # of each class
-    shared_by: int  # values of k that were computed together in that time
+    shared_by: int  # values of k that were computed together: what they shared counts for each
 
 
 def k_of(group: Group) -> int | None:
@@ -57,21 +58,22 @@ def _of_class(
         names = (key.dataset, key.mapping, c)
         return randomness(generator, seed, lambda: stream(seed, generator.name, *names))
 
+    if generator.many_k:
+        laps = Laps()
+        made = generator.many_k(X, ks=ks, lap=laps.lap, **params, **random())
+        laps.stop()
+        return {k: (proxies, laps.seconds(k)) for k, proxies in made.items()}
     start = perf_counter()
     if generator.nested:
         largest = generator.function(X, k=ks[-1], **params, **random())
-        found = {k: largest[:k] for k in ks}
-    elif generator.many_k:
-        found = generator.many_k(X, ks=ks, **params, **random())
-    else:
-        found = {}
-        for k in ks:
-            began = perf_counter()
-            given = params if k is None else params | {"k": k}
-            found[k] = generator.function(X, **given, **random()), perf_counter() - began
-        return found
-    seconds = perf_counter() - start
-    return {k: (found[k], seconds) for k in ks}
+        seconds = perf_counter() - start
+        return {k: (largest[:k], seconds) for k in ks}
+    found = {}
+    for k in ks:
+        start = perf_counter()
+        given = params if k is None else params | {"k": k}
+        found[k] = generator.function(X, **given, **random()), perf_counter() - start
+    return found
 
 
 def joint_proxies(unit: Unit, data: UnitData) -> Made:
@@ -93,11 +95,11 @@ def _of_task(
     params, ks = dict(unit.key.other_params), _ks(unit)
     random = randomness(generator, unit.key.seed or 0, _no_stream)
     if generator.many_k:
-        start = perf_counter()
-        found = generator.many_k(X, y, ks=ks, **params, **random)
-        seconds = perf_counter() - start
-        for k in ks:
-            yield k, found[k], seconds, len(ks)
+        laps = Laps()
+        found = generator.many_k(X, y, ks=ks, lap=laps.lap, **params, **random)
+        laps.stop()
+        for k, result in found.items():
+            yield k, result, laps.seconds(k), len(ks)
         return
     for k in ks:
         start = perf_counter()

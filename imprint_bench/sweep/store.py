@@ -230,9 +230,9 @@ def read_rows(results: str | Path = "results") -> pd.DataFrame:
         and `agg_<name>` (null where a method has none); `accuracy`, `f1_macro`,
         `f1_weighted` and `f1` per class, all in [0, 1]; `n_train`, `n_test`,
         `n_proxies`; `k_effective`, the proxies of the class with the fewest;
-        `gen_seconds` that the generator took for the task's classes, for the
-        `timed_together` values of k that were computed with it; `data`, the
-        fingerprint of the embeddings.
+        `gen_seconds` that the generator took for the task's classes: the steps for
+        this k, and those that it shares with the other `timed_together` values of k
+        computed with it; `data`, the fingerprint of the embeddings.
     """
     folder = Path(results)
     return Store(folder / "rows", folder / "quarantine").read()

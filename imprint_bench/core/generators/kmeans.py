@@ -14,6 +14,7 @@ from imprint_bench.core.generators.kmeans_steps import (
     plus_plus,
     trials,
 )
+from imprint_bench.core.laps import Lap, untimed
 from imprint_bench.params import PositiveInt
 
 
@@ -52,7 +53,9 @@ def cluster(X: Array, *, k: int, seed: int) -> Clustering:
     return cluster_many(X, ks=[k], seed=seed)[k]
 
 
-def cluster_many(X: Array, *, ks: Iterable[int], seed: int) -> dict[int, Clustering]:
+def cluster_many(
+    X: Array, *, ks: Iterable[int], seed: int, lap: Lap = untimed
+) -> dict[int, Clustering]:
     """Return ``{k: cluster(X, k=k, seed=seed)}``, sharing what the numbers of clusters share.
 
     That is the centering, and the picks of k-means++ of all k that draw the same
@@ -62,12 +65,18 @@ def cluster_many(X: Array, *, ks: Iterable[int], seed: int) -> dict[int, Cluster
     data = center(X)
     largest = {trials(k): k for k in wanted if 1 < k <= len(X)}  # the last one stays
     picks = {t: _picks(data, n_picks=k, n_trials=t, seed=seed) for t, k in largest.items()}
-    return {k: _one(X, data, k=k, picks=picks.get(trials(k)), seed=seed) for k in wanted}
+    found = {}
+    for k in wanted:
+        with lap(k):
+            found[k] = _one(X, data, k=k, picks=picks.get(trials(k)), seed=seed)
+    return found
 
 
-def kmeans_many_k(X: Array, *, ks: Iterable[int], seed: int) -> dict[int, Array]:
+def kmeans_many_k(
+    X: Array, *, ks: Iterable[int], seed: int, lap: Lap = untimed
+) -> dict[int, Array]:
     """Return ``{k: kmeans(X, k=k, seed=seed)}`` at the cost of less than all of them."""
-    many = cluster_many(X, ks=ks, seed=seed)
+    many = cluster_many(X, ks=ks, seed=seed, lap=lap)
     return {k: found.centers.astype(X.dtype) for k, found in many.items()}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from imprint_bench.core.generator import for_each_class
 from imprint_bench.core.generators.centered import Array
 from imprint_bench.core.generators.pairwise import Distances
+from imprint_bench.core.laps import Lap, untimed
 from imprint_bench.errors import ConfigError
 from imprint_bench.params import PositiveInt
 
@@ -28,17 +29,26 @@ def kmedoids_many_k(
     ks: Iterable[int],
     method: Method = "alternate",
     backend: Backend = "imprint_bench",
+    lap: Lap = untimed,
 ) -> dict[int, Array]:
     """Return ``{k: kmedoids(X, k=k, ...)}`` from one matrix of distances."""
     wanted = sorted(set(ks))
-    if backend == "sklearn_extra":
-        return {k: X[_by_sklearn_extra(X, k, method)] if k < len(X) else X.copy() for k in wanted}
     if wanted[0] >= len(X):
         return {k: X.copy() for k in wanted}
     find = _by_fasterpam if method == "fasterpam" else _alternate
-    distances = Distances(X)
-    central = distances.central(max(k for k in wanted if k < len(X)))
-    return {k: X[find(distances, central[:k])] if k < len(X) else X.copy() for k in wanted}
+    if backend == "imprint_bench":
+        distances = Distances(X)
+        central = distances.central(max(k for k in wanted if k < len(X)))
+    found = {}
+    for k in wanted:
+        with lap(k):
+            if k >= len(X):
+                found[k] = X.copy()
+            elif backend == "sklearn_extra":
+                found[k] = X[_by_sklearn_extra(X, k, method)]
+            else:
+                found[k] = X[find(distances, central[:k])]
+    return found
 
 
 @for_each_class("kmedoids", many_k=kmedoids_many_k)

@@ -10,6 +10,7 @@ from scipy.linalg.lapack import dpocon
 from imprint_bench.core.generator import for_all_classes
 from imprint_bench.core.generators.centered import Array
 from imprint_bench.core.generators.kmeans import cluster_many
+from imprint_bench.core.laps import Lap, untimed
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import AtLeast, PositiveInt
 
@@ -63,17 +64,27 @@ def least_squares(X: Array, y: Array, *, weight_decay: WeightDecay) -> tuple[Arr
 
 
 def k_least_squares_many_k(
-    X: Array, y: Array, *, ks: Iterable[int], weight_decay: float, seed: int
+    X: Array,
+    y: Array,
+    *,
+    ks: Iterable[int],
+    weight_decay: float,
+    seed: int,
+    lap: Lap = untimed,
 ) -> dict[int, tuple[Array, Array]]:
     """Return ``{k: k_least_squares(X, y, k=k, ...)}`` from one factorization of one matrix."""
     wanted = sorted(set(ks))
     groups = {k: np.zeros(len(y), dtype=np.intp) for k in wanted}
     for label in np.unique(y):
         rows = np.flatnonzero(y == label)
-        for k, found in cluster_many(X[rows], ks=wanted, seed=seed).items():
+        for k, found in cluster_many(X[rows], ks=wanted, seed=seed, lap=lap).items():
             groups[k][rows] = label * k + found.labels
     factor = _factor(X, weight_decay=weight_decay, name="k_least_squares")
-    return {k: _weights(factor, X, y, groups=groups[k]) for k in wanted}
+    made = {}
+    for k in wanted:
+        with lap(k):
+            made[k] = _weights(factor, X, y, groups=groups[k])
+    return made
 
 
 @for_all_classes("k_least_squares", many_k=k_least_squares_many_k)
