@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import fill
@@ -28,6 +28,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+from imprint_bench import report_sources
 from imprint_bench.command_line import (
     choices,
     conf_folder,
@@ -38,13 +39,25 @@ from imprint_bench.command_line import (
 )
 from imprint_bench.errors import ConfigError, did_you_mean
 
+SWEEPS = "sweeps"  # overrides of single sweeps, in the file of a study
 WIDTH = 100  # of a line in a terminal
 REFUSALS = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, OSError)
 
 
 @dataclass(frozen=True)
+class Part:
+    """The rows of one sweep that tables and figures of a report are made from.
+
+    `sweep` is empty where the configuration of the job is the sweep.
+    """
+
+    sweep: str
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Job:
-    """One configuration as Hydra composed it.
+    """One configuration as Hydra composed it, and what it is computed as.
 
     Attributes
     ----------
@@ -57,6 +70,8 @@ class Job:
         The configuration as YAML.
     label : str
         What sets it apart from the other jobs of a multirun, fit for a folder's name; else empty.
+    parts : tuple of Part
+        One, or one for each sweep that the tables and figures name.
     """
 
     raw: dict[str, Any]
@@ -64,6 +79,7 @@ class Job:
     command: str
     configuration: str
     label: str = ""
+    parts: tuple[Part, ...] = ()
 
     @property
     def header(self) -> str:
@@ -81,6 +97,12 @@ def compose(options: argparse.Namespace) -> list[Job]:
     SystemExit
         After ``--help``, ``--cfg`` and ``--info``, which only print.
     """
+    jobs = [_with_parts(job, options) for job in _composed(options)]
+    labels = labels_of([job.overrides for job in jobs])
+    return [replace(job, label=label) for job, label in zip(jobs, labels, strict=True)]
+
+
+def _composed(options: argparse.Namespace) -> list[Job]:
     found: list[tuple[DictConfig, Any]] = []
 
     def keep(composed: DictConfig) -> None:
@@ -93,11 +115,30 @@ def compose(options: argparse.Namespace) -> list[Job]:
             )()
         if not found:
             sys.exit(0)
-        jobs = [_job(composed, tuple(overrides), options) for composed, overrides in found]
+        return [_job(composed, tuple(overrides), options) for composed, overrides in found]
     except REFUSALS as error:
         raise ConfigError(_sentence(error, options)) from error
-    labels = labels_of([job.overrides for job in jobs])
-    return [Job(**vars(job) | {"label": x}) for job, x in zip(jobs, labels, strict=True)]
+
+
+def _with_parts(job: Job, options: argparse.Namespace) -> Job:
+    """Return a job with the sweeps that its tables and figures are made from."""
+    further = job.raw.pop(SWEEPS, None) or {}
+    sweeps = report_sources.needed(job.raw)
+    if not sweeps or any(o.lstrip("+").startswith("sweep=") for o in job.overrides):
+        return replace(job, parts=(Part("", job.raw),))
+    raw = report_sources.narrowed(job.raw, job.overrides)
+    folders = config_folders(options)
+    known = choices(folders, "sweep")
+    parts = []
+    for sweep in report_sources.needed(raw):
+        if sweep not in known:
+            raise ConfigError(no_choice("sweep", sweep, known))
+        overrides = report_sources.overrides_for(sweep, job.overrides, further.get(sweep, ()))
+        single = {"overrides": overrides, "multirun": False}
+        (composed,) = _composed(argparse.Namespace(**vars(options) | single))
+        composed.raw.pop(SWEEPS, None)
+        parts.append(Part(sweep, composed.raw | {"name": sweep, "table": {}, "figure": {}}))
+    return replace(job, raw=raw, parts=tuple(parts))
 
 
 def labels_of(jobs: Sequence[Sequence[str]]) -> list[str]:
@@ -137,11 +178,12 @@ def _arguments(arguments: Sequence[str]) -> Iterator[None]:
 def _job(composed: DictConfig, overrides: tuple[str, ...], options: argparse.Namespace) -> Job:
     _expand_home(composed)
     raw: Any = OmegaConf.to_container(composed, resolve=True)
-    if "sweep" in raw:
-        raise ConfigError(
-            "sweep: its keys do not belong under sweep; a sweep file starts with the line "
-            "'# @package _global_', and an override names a key itself, such as seeds=[0]."
-        )
+    for group in ("sweep", "study"):
+        if group in raw:
+            raise ConfigError(
+                f"{group}: its keys do not belong under {group}; a {group} file starts with the "
+                "line '# @package _global_', and an override names a key itself, such as seeds=[0]."
+            )
     folder = [] if options.config_dir is None else [f"--config-dir={options.config_dir}"]
     command = shlex.join(["python", "-m", "imprint_bench", *folder, *overrides])
     return Job(raw, overrides, command, OmegaConf.to_yaml(composed, resolve=True))

@@ -15,9 +15,9 @@ from imprint_bench.composing import Job
 from imprint_bench.config import Config, read
 from imprint_bench.durable import explained
 from imprint_bench.errors import DataError, ImprintError
-from imprint_bench.reporting import Launch
+from imprint_bench.reporting import Launch, Views
 from imprint_bench.run_log import logging_to
-from imprint_bench.study import Study, compute, finish, prepare, together
+from imprint_bench.study import Done, Page, Study, compute, conclude, finish, prepare, together
 from imprint_bench.sweep.inventory import inventory
 
 log = logging.getLogger(__name__)
@@ -33,13 +33,16 @@ def run_jobs(jobs: Sequence[Job]) -> int:
     """
     started = dt.datetime.now().astimezone()
     runs = [_Run(job, number, len(jobs), started) for number, job in enumerate(jobs, start=1)]
-    studies: dict[Study, _Run] = {}
     for run in runs:
         with run.telling():
             if "data" in run.config.stages:
                 run.show_data()
             if run.config.stages != ("data",):
-                studies[run.prepared()] = run
+                run.prepare()
+    studies = {run.studies[""]: run for run in runs if list(run.studies) == [""]}
+    for run in runs:
+        if len(run.studies) > 1 or (run.studies and "" not in run.studies):
+            _of_parts(run)
     for group in together(list(studies)):
         if len(group) == 1:
             _alone(group[0], studies[group[0]])
@@ -62,6 +65,8 @@ class _Run:
         self.title = f"{number} of {of}: {job.label}" if of > 1 else ""
         self.log = _log(job, self.config, started)
         self.code = 0
+        self.studies: dict[str, Study] = {}  # by the name of their sweep; one has none
+        self.page: Page | None = None
 
     def show_data(self) -> None:
         """Show what is there of the datasets and foundation models, and what is not."""
@@ -70,10 +75,16 @@ class _Run:
             for line in inventory(self.config):
                 log.info("%s", line)
 
-    def prepared(self) -> Study:
-        """Return the study of the job, checked and planned."""
+    def prepare(self) -> None:
+        """Check and plan the study of the job, or that of each of its parts."""
         launch = Launch(self.job.command, self.job.configuration, self.job.label)
-        return prepare(self.config, launch)
+        if [part.sweep for part in self.job.parts] in ([], [""]):
+            self.studies = {"": prepare(self.config, launch)}
+            return
+        page = Page(self.config, launch, Views.of(self.config))
+        found = {part.sweep: prepare(read(part.raw), launch) for part in self.job.parts}
+        page.views.check({sweep: study.plan for sweep, study in found.items()})
+        self.page, self.studies = page, found
 
     @contextmanager
     def telling(self) -> Iterator[None]:
@@ -119,6 +130,21 @@ def _together(studies: Mapping[Study, _Run]) -> None:
             _head(run)
         with logging_to(run.log), run.telling():
             finish(done)
+
+
+def _of_parts(run: _Run) -> None:
+    """Compute the sweeps that one report is made from, and make it."""
+    _head(run)
+    with logging_to(run.log), run.telling():
+        names = {study: sweep for sweep, study in run.studies.items()}
+        done: dict[str, Done] = {}
+        for group in together(list(names)):
+            done |= {
+                names[study]: finished
+                for study, finished in zip(group, compute(group), strict=True)
+            }
+        assert run.page is not None  # prepare() made it
+        conclude(run.page, {sweep: done[sweep] for sweep in run.studies})
 
 
 def _alone(study: Study, run: _Run) -> None:

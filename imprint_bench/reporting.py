@@ -1,15 +1,17 @@
-"""The stage `report` of a study: tables, figures and a page from its rows."""
+"""The stage `report`: tables, figures and a page from the rows of a study, or of several."""
 
 import datetime as dt
 import logging
 import os
 import platform
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, TypeVar
+
+import pandas as pd
 
 from imprint_bench import __version__
 from imprint_bench.analysis.build import Refusal, build, check_requests
@@ -23,7 +25,8 @@ from imprint_bench.errors import ConfigError
 from imprint_bench.params import takes
 from imprint_bench.registry import Registry
 from imprint_bench.report import write_report
-from imprint_bench.sweep.collapse import collapse_of
+from imprint_bench.report_sources import command_for, of_request, without_source
+from imprint_bench.sweep.collapse import KEYS, collapse_of
 from imprint_bench.sweep.embedding import left_out
 from imprint_bench.sweep.marks import blamed, described_marks
 from imprint_bench.sweep.plan import Plan
@@ -36,6 +39,7 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "pandas", 
 SHOWN = 20  # rows of a table in the terminal
 
 Requests = dict[str, dict[str, Any]]
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,20 @@ class Launch:
 
 @dataclass(frozen=True)
 class Views:
-    """The tables and figures of a study: their parameters by name."""
+    """The tables and figures of a report: their parameters by name, and of which sweeps they are.
+
+    Attributes
+    ----------
+    tables, figures : dict
+        Parameters by name.
+    sweeps : mapping from (group, name) to names of sweeps
+        The parts of the report that a table or figure is made from; those of no entry are
+        made from all.
+    """
 
     tables: Requests
     figures: Requests
+    sweeps: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Config) -> "Views":
@@ -64,84 +78,150 @@ class Views:
             If there is no such table or figure, or a parameter is wrong.
         """
         given = {"alpha": config.alpha, "allow_incomplete": config.allow_incomplete}
+        sweeps: dict[tuple[str, str], tuple[str, ...]] = {}
 
         def filled(registry: Registry[Any], requests: Mapping[str, Mapping[str, Any]]) -> Requests:
             made = {}
             for name, params in requests.items():
+                at = f"{registry.noun}.{name}"
                 function = registry.find(name, at=registry.noun)
-                made[name] = {k: v for k, v in given.items() if takes(function, k)} | dict(params)
+                sweeps[registry.noun, name] = of_request(params, at=at)
+                own = without_source(params)
+                made[name] = {k: v for k, v in given.items() if takes(function, k)} | own
             check_requests(registry, made)
             return made
 
-        return cls(filled(TABLES, config.tables), filled(FIGURES, config.figures))
+        return cls(filled(TABLES, config.tables), filled(FIGURES, config.figures), sweeps)
 
-    def check(self, plan: Plan) -> None:
-        """Raise ConfigError for a table or figure of rows or axes that the plan lacks."""
-        for noun, of_noun in (("table", self.tables), ("figure", self.figures)):
-            for name, params in of_noun.items():
+    def groups(self) -> list[tuple[str, Registry[Any], Requests]]:
+        """Return tables and figures: the name of the group, its functions, what is asked for."""
+        return [("table", TABLES, self.tables), ("figure", FIGURES, self.figures)]
+
+    def check(self, plans: Mapping[str, Plan]) -> None:
+        """Raise ConfigError for a table or figure of rows or axes that the plans lack.
+
+        Parameters
+        ----------
+        plans : mapping from the name of a sweep to its plan
+        """
+        for noun, _, requests in self.groups():
+            for name, params in requests.items():
                 if params.get("where") or params.get("per"):
+                    chosen = self.parts_of(noun, name, plans)
                     try:
-                        view = select(plan.frame(), params.get("where"))
-                        group_columns(view, params.get("per") or [])
+                        frame = pd.concat([plan.frame() for plan in chosen], ignore_index=True)
+                        group_columns(select(frame, params.get("where")), params.get("per") or [])
                     except ConfigError as error:
                         raise ConfigError(f"{noun}.{name}.{error}") from error
 
+    def parts_of(self, noun: str, name: str, parts: Mapping[str, P]) -> list[P]:
+        """Return those parts of a report that a table or figure is made from."""
+        named = [parts[sweep] for sweep in self.sweeps.get((noun, name), ()) if sweep in parts]
+        return named or list(parts.values())
+
+
+@dataclass(frozen=True)
+class PartOfReport:
+    """A sweep that has been computed, as far as the report needs it."""
+
+    config: Config
+    plan: Plan
+    outcome: Outcome
+    seconds: Mapping[str, float]
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """One row per trial of the plan, see `analysis.frames`."""
+        return rows_of_plan(self.plan.frame(), store_of(self.config).read(self.plan.ids))
+
+    @cached_property
+    def collapse(self) -> pd.DataFrame:
+        """NC1 of its instances, see `sweep.collapse`."""
+        return collapse_of(self.config, self.plan)
+
 
 def report(
-    config: Config,
-    launch: Launch,
-    views: Views,
-    plan: Plan,
-    outcome: Outcome,
-    seconds: Mapping[str, float],
+    config: Config, launch: Launch, views: Views, parts: Mapping[str, PartOfReport]
 ) -> list[Refusal]:
     """Write the report, show it in the terminal, and return what could not be made.
 
     Parameters
     ----------
     config : Config
+        Its name, paths and settings of `report` are those of the page.
     launch : Launch
     views : Views
-    plan : Plan
-    outcome : Outcome
-        Of the stage `run`, if that was carried out.
-    seconds : mapping from the name of a stage to what it took
+    parts : mapping from the name of a sweep to PartOfReport
+        One without a name, or several.
     """
-    rows = rows_of_plan(plan.frame(), store_of(config).read(plan.ids))
     started = time.monotonic()
+    every = list(parts.values())
+    rows = _joined_rows(every)
     marked = described_marks(blamed(rows))
     run_all = without(launch.command, "stages=")
     if marked:  # what crashed or failed is tried again by this mode alone
         words = [word for word in run_all.split() if not word.startswith("mode=")]
         run_all = " ".join([*words, "mode=retry_failed"])
-    given = {
-        "collapse": cache(partial(collapse_of, config, plan)),
-        "samples": cache(partial(samples, config)),
-    }
-    made_tables = build(TABLES, views.tables, rows, command=run_all, given=given)
-    made_figures = build(FIGURES, views.figures, rows, command=run_all, given=given)
+    made = {noun: _made(noun, registry, requests, views, parts, run_all)
+            for noun, registry, requests in views.groups()}  # fmt: skip
     folder = config.paths.reports / config.name
     remove_unfinished(folder)
     page = write_report(
         folder / launch.subfolder if launch.subfolder else folder,
         name=config.name,
         rows=rows,
-        tables=made_tables,
-        figures=made_figures,
-        dropped=plan.dropped.rename(columns={"trials": "count"}),
-        provenance=_provenance(launch, outcome, seconds, left_out(config)),
-        failed=outcome.failed,
+        tables=made["table"],
+        figures=made["figure"],
+        dropped=pd.concat([part.plan.dropped for part in every]).rename(
+            columns={"trials": "count"}
+        ),
+        provenance=_provenance(launch, parts),
+        failed=list(dict.fromkeys(line for part in every for line in part.outcome.failed)),
         marked=marked,
     )
     log.info("report written in %.1f s", time.monotonic() - started)
-    for table in made_tables:
+    for table in made["table"]:
         text = table.sentence if isinstance(table, Refusal) else to_text(table, limit=SHOWN)
         log.info("\n%s", text)
-    for figure in made_figures:
+    for figure in made["figure"]:
         text = figure.sentence if isinstance(figure, Refusal) else figure.finding
         log.info("\n%s: %s", figure.title, text)
     log.info("\nReport: %s", page)
-    return [made for made in (*made_tables, *made_figures) if isinstance(made, Refusal)]
+    return [one for listed in made.values() for one in listed if isinstance(one, Refusal)]
+
+
+def _made(
+    noun: str,
+    registry: Registry[Any],
+    requests: Requests,
+    views: Views,
+    parts: Mapping[str, PartOfReport],
+    command: str,
+) -> list[Any]:
+    """Return the tables or the figures of a report."""
+    found: list[Any] = []
+    for name, params in requests.items():
+        own = views.parts_of(noun, name, parts)
+        given = {
+            "collapse": cache(partial(_joined_collapse, own)),
+            "samples": cache(partial(samples, own[0].config)),
+        }
+        again = command_for(command, noun, name, of_parts=len(parts) > 1 or "" not in parts)
+        found += build(registry, {name: params}, _joined_rows(own), command=again, given=given)
+    return found
+
+
+def _joined_rows(parts: Sequence[PartOfReport]) -> pd.DataFrame:
+    """Return the rows of some sweeps, those of trials that they share once."""
+    if len(parts) == 1:
+        return parts[0].rows
+    rows = pd.concat([part.rows for part in parts], ignore_index=True)
+    return rows.drop_duplicates("trial_id", ignore_index=True)
+
+
+def _joined_collapse(parts: Sequence[PartOfReport]) -> pd.DataFrame:
+    frames = [part.collapse for part in parts]
+    return pd.concat(frames, ignore_index=True).drop_duplicates(list(KEYS), ignore_index=True)
 
 
 def without(command: str, *keys: str) -> str:
@@ -149,19 +229,25 @@ def without(command: str, *keys: str) -> str:
     return " ".join(word for word in command.split() if not any(key in word for key in keys))
 
 
-def _provenance(
-    launch: Launch, outcome: Outcome, seconds: Mapping[str, float], gaps: Mapping[str, str]
-) -> dict[str, Any]:
-    now = dt.datetime.now(dt.UTC)
+def _provenance(launch: Launch, parts: Mapping[str, PartOfReport]) -> dict[str, Any]:
+    every = list(parts.values())
+    gaps = {k: v for part in every for k, v in left_out(part.config).items()}
+    times = {
+        f"{f'{name}, ' if name else ''}stage {stage}": f"{s:.1f} s"
+        for name, part in parts.items()
+        for stage, s in part.seconds.items()
+    }
     return {
         "command": launch.command,
-        "written": f"{now:%Y-%m-%d %H:%M} UTC",
+        "written": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
         "trials": {
-            "computed now": f"{outcome.computed:,}",
-            "found in the store": f"{outcome.found:,}",
+            "computed now": f"{sum(part.outcome.computed for part in every):,}",
+            "found in the store": f"{sum(part.outcome.found for part in every):,}",
         },
-        **({"images left out": dict(gaps)} if gaps else {}),
-        "time": {f"stage {stage}": f"{s:.1f} s" for stage, s in seconds.items()},
+        **({"sweeps": {n: f"{len(p.plan):,} trials" for n, p in parts.items()}}
+           if len(parts) > 1 else {}),
+        **({"images left out": gaps} if gaps else {}),
+        "time": times,
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
             "cores": os.cpu_count() or 1,
@@ -169,7 +255,7 @@ def _provenance(
         },
         "versions": {"imprint-bench": __version__} | {p: _version(p) for p in PACKAGES},
         "configuration": launch.configuration,
-    }
+    }  # fmt: skip
 
 
 def _version(package: str) -> str:

@@ -1,7 +1,7 @@
 """Studies from their configurations to their reports: the stages in their order.
 
 Studies that have units of work in common, as the sweeps of a paper do, are computed as
-one plan; each then makes its own report.
+one plan; each then makes its own report, or they make one together.
 """
 
 import logging
@@ -18,7 +18,7 @@ from imprint_bench.data.embeddings.cache import Embeddings
 from imprint_bench.data.embeddings.description import Description
 from imprint_bench.errors import CacheError, IncompleteError, RunFailed
 from imprint_bench.execution import Shard
-from imprint_bench.reporting import Launch, Views, report, without
+from imprint_bench.reporting import Launch, PartOfReport, Views, report, without
 from imprint_bench.sweep.compaction import compact
 from imprint_bench.sweep.embedding import Pair, check_networks, described, embed, provide
 from imprint_bench.sweep.estimate import estimate
@@ -83,7 +83,7 @@ def prepare(config: Config, launch: Launch) -> Study:
     descriptions = described(config)
     check_networks(config, descriptions)
     plan = make_plan(config, descriptions)
-    views.check(plan)
+    views.check({"": plan})
     return Study(config, launch, views, descriptions, plan)
 
 
@@ -134,8 +134,29 @@ def compute(studies: Sequence[Study]) -> list[Done]:
     return _embed_and_run(studies, plan, store)
 
 
+@dataclass(frozen=True)
+class Page:
+    """What is reported: where, how it was started, and which tables and figures."""
+
+    config: Config
+    launch: Launch
+    views: Views
+
+
 def finish(done: Done) -> None:
-    """Make the report of a study, if it asks for one.
+    """Make the report of a study, if it asks for one; see `conclude`."""
+    study = done.study
+    conclude(Page(study.config, study.launch, study.views), {"": done})
+
+
+def conclude(page: Page, parts: Mapping[str, Done]) -> None:
+    """Make one report of some studies, if the page asks for one.
+
+    Parameters
+    ----------
+    page : Page
+    parts : mapping from the name of a sweep to its study, done
+        One without a name, or several.
 
     Raises
     ------
@@ -144,14 +165,20 @@ def finish(done: Done) -> None:
     IncompleteError
         If results that a table or figure needs are missing.
     """
-    study, outcome = done.study, done.outcome
     refused: list[Refusal] = []
-    if "report" in study.config.stages and study.config.shard is not None:
-        _log_later_report(study.config.shard, study.launch)
-    elif "report" in study.config.stages:
-        refused = report(study.config, study.launch, study.views, study.plan, outcome, done.seconds)
-    if outcome.failed or outcome.marked:
-        raise RunFailed(_what_failed(outcome))
+    if "report" in page.config.stages and page.config.shard is not None:
+        _log_later_report(page.config.shard, page.launch)
+    elif "report" in page.config.stages:
+        found = {
+            name: PartOfReport(d.study.config, d.study.plan, d.outcome, d.seconds)
+            for name, d in parts.items()
+        }
+        refused = report(page.config, page.launch, page.views, found)
+    failures = [
+        _what_failed(d.outcome) for d in parts.values() if d.outcome.failed or d.outcome.marked
+    ]
+    if failures:
+        raise RunFailed("\n".join(dict.fromkeys(failures)))
     if refused:
         names = ", ".join(refusal.name for refusal in refused)
         raise IncompleteError(f"report: results are missing for {names}; the page says which.")

@@ -23,6 +23,7 @@ ROOF = {
     "command_line",
     "composing",
     "jobs",
+    "report_sources",
     "reporting",
     "study",
     "",
@@ -30,6 +31,8 @@ ROOF = {
 FLOORS = [GROUND, CORE, DATA, RUNNING, ANALYSIS, REPORT, ROOF]
 # The analysis reads rows and does statistics; it knows neither data nor how rows are made.
 STATISTICS = {
+    "core.bayesian",
+    "core.bootstrap",
     "core.statistics",
     "core.comparison",
     "core.rank_tests",
@@ -49,7 +52,7 @@ LIBRARIES = {
     "sklearn_extra": {"core.generators.kmedoids"},
     "torch": {"data", "head", "fixed.core.losses", "training"},
     "torchvision": {"data", "training"},
-    "PIL": {"data"},
+    "PIL": {"data", "report"},
     "simplejpeg": {"data.reading.decoding"},
     "safetensors": {"data"},
     "timm": {"data.foundation_models.timm"},
