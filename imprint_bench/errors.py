@@ -6,6 +6,7 @@ right>. <nearest name>``.
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class ImprintError(Exception):
@@ -43,9 +44,16 @@ class StoreError(ImprintError):
 
 
 class IncompleteError(ImprintError):
-    """A table lacks rows: run the sweep that computes them."""
+    """A table lacks rows: run the sweep that computes them.
+
+    `trials` names them, a row each, where they are known (a DataFrame).
+    """
 
     exit_code = 1
+
+    def __init__(self, sentence: str, *, trials: Any = None) -> None:
+        super().__init__(sentence)
+        self.trials = trials
 
 
 class RunFailed(ImprintError):  # noqa: N818 - says what happened, not what was wrong

@@ -17,6 +17,7 @@ from imprint_bench.data.foundation_model import FOUNDATION_MODELS
 from imprint_bench.data.tasks import MAPPINGS
 from imprint_bench.errors import DataError
 from imprint_bench.params import settable
+from imprint_bench.report_sources import of_request, without_source
 from imprint_bench.sweep.embedding import described
 from imprint_bench.sweep.executor import EXECUTORS, chosen_executor
 from imprint_bench.sweep.planner import make_plan
@@ -35,6 +36,33 @@ FUNCTIONS = {
 # Parameters that a YAML file leaves out: the report's own keys give alpha and allow_incomplete,
 # and which rows are in view is for the sweep to say.
 GIVEN_ELSEWHERE = {"table": {"alpha", "allow_incomplete"}, "figure": {"alpha", "allow_incomplete"}}
+# In place of the paper's networks, and of its datasets that the tests' data lack.
+FOUR_NETWORKS = "fm=[mobilenet_v1_025,mobilenet_v1_050,mobilenet_v1_075,mobilenet_v1_100]"
+STAND_INS = {
+    "paper/nc_imagenet": "imagenet32",
+    "paper/nc_imagenet_ls": "imagenet32",
+    "paper/nc_datasets": "mnist,fashion_mnist,cifar10",
+    "paper/nc_datasets_ls": "mnist,fashion_mnist,cifar10",
+}
+PLACES = 4 * 3 * 4 * 3  # networks, datasets, tasks, seeds
+CLASSES = (10, 3, 5, 5)  # of the four tasks
+MS = (1, 3, 5, 20, 50)
+# k-means and k-medoids with 1, 5, 20 proxies and the mean; m must not exceed the proxies.
+VOTES = sum(2 * sum(m <= k * c for k in (1, 5, 20) for m in MS) + sum(m <= c for m in MS)
+            for c in CLASSES) + 4 * len(MS)  # fmt: skip
+SHOTS = (1, 2, 5, 10, 20, 50, 100, 200, 400, 600, 800, 1000, 60000)
+TRIALS = {  # by hand, from the paper's grids
+    "paper/gen": (5 * 6 + 2) * 9 * PLACES,
+    "paper/agg": 4 * 3 * 3 * 6 * (8 * 4 + VOTES * 4 * 2),
+    "paper/least_squares": (1 + 6) * PLACES,
+    "paper/previous": 3 * 9 * 2 * PLACES,
+    "paper/k": (6 * 8 + 3) * 4 * 3 * 3,
+    "paper/n_shot": sum(k <= n for k in (1, 5, 20) for n in SHOTS) * 4 * 3 * 5,
+    "paper/nc_imagenet": 4 * 100 * 15 * 2 * 3,
+    "paper/nc_imagenet_ls": 4 * 100 * 15 * 3,
+    "paper/nc_datasets": 4 * 3 * 15 * 2 * 3,
+    "paper/nc_datasets_ls": 4 * 3 * 15 * 3,
+}
 # Their one parameter has no default that would fit anybody.
 TO_BE_FILLED_IN = {("mapping", "rename")}
 
@@ -87,11 +115,11 @@ def test_a_yaml_file_has_every_parameter_so_that_an_override_needs_no_plus(
     group, file, kind, params
 ):
     wanted = set(settable(FUNCTIONS[group][kind])) - GIVEN_ELSEWHERE.get(group, set())
-    assert set(params) == wanted
+    assert set(without_source(params)) == wanted
 
 
 def test_every_file_says_what_it_is_unless_its_name_does():
-    for group in ("fm", "dataset", "sweep", "executor"):
+    for group in ("fm", "dataset", "sweep", "study", "executor"):
         for path in sorted((CONF / group).rglob("*.yaml")):
             text = path.read_text().removeprefix("# @package _global_\n")
             assert text.startswith("# "), path
@@ -115,9 +143,17 @@ def test_every_choice_composes_and_is_read(group):
 @pytest.mark.parametrize(("group", "registry"), [("table", TABLES), ("figure", FIGURES)])
 def test_every_table_and_figure_composes_and_is_known(group, registry):
     names = choices([CONF], group)
-    requests = getattr(composed(f"{group}=[{','.join(names)}]"), f"{group}s")
+    requests = getattr(composed("+sweep=quickstart", f"{group}=[{','.join(names)}]"), f"{group}s")
     assert list(requests) == names
-    check_requests(registry, requests)
+    check_requests(registry, {name: without_source(requests[name]) for name in names})
+
+
+@pytest.mark.parametrize("group", ["table", "figure"])
+def test_every_sweep_that_a_table_or_figure_names_is_there(group):
+    known = choices([CONF], "sweep")
+    for file, _, params in defined(group):
+        for sweep in of_request(params, at=file):
+            assert sweep in known
 
 
 @pytest.mark.parametrize("name", choices([CONF], "executor"))
@@ -151,10 +187,12 @@ def test_every_sweep_composes_and_makes_a_plan(sweep, request, tmp_path):
         descriptions = described(config)
     except DataError:  # it needs data that do not come with scikit-learn
         data = request.getfixturevalue("shared_data")
-        config = composed(*arguments, f"paths.data={data}")
+        other = [FOUR_NETWORKS] if sweep.startswith("paper/") else []
+        other += [f"dataset=[{STAND_INS[sweep]}]"] if sweep in STAND_INS else []
+        config = composed(*arguments, *other, f"paths.data={data}")
         descriptions = described(config)
     plan = make_plan(config, descriptions)
 
-    assert len(plan) > 0
+    assert len(plan) == TRIALS.get(sweep, len(plan)) > 0
     assert len(set(plan.ids.tolist())) == len(plan)
     assert list(tmp_path.iterdir()) == []

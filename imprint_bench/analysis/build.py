@@ -1,16 +1,18 @@
 """Make the tables and figures that a configuration names; one that cannot be made says why."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import pandas as pd
 
+from imprint_bench.analysis.drawing import Drawing
+from imprint_bench.analysis.table import Table
 from imprint_bench.errors import IncompleteError
 from imprint_bench.params import check_params, takes
 from imprint_bench.registry import Registry
 
-T = TypeVar("T")
+T = TypeVar("T", bound="Table | Drawing")
 NOTHING: Mapping[str, Callable[[], Any]] = {}
 
 
@@ -29,7 +31,7 @@ class Refusal:
 
 
 def check_requests(
-    registry: Registry[Callable[..., T]], requests: Mapping[str, Mapping[str, Any] | None]
+    registry: Registry[Callable[..., Any]], requests: Mapping[str, Mapping[str, Any] | None]
 ) -> None:
     """Raise ConfigError unless every request names a known table or figure and its parameters.
 
@@ -82,8 +84,10 @@ def build(
         try:
             further = {what: make() for what, make in given.items() if takes(function, what)}
             result = function(rows, **further, **(params or {}))
-            made += result if isinstance(result, list) else [result]
+            results = result if isinstance(result, list) else [result]
+            made += [replace(one, command=command) for one in results]
         except IncompleteError as error:
             title = name.replace("_", " ").capitalize()
-            made.append(Refusal(name, title, f"{error} The command: {command}"))
+            sentence = f"{error} The command: {command}"
+            made.append(Refusal(name, title, sentence, command, error.trials))
     return made

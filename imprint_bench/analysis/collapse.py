@@ -59,7 +59,7 @@ def neural_collapse(
     Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, equation 1.
     """
     rows = select(rows, where)
-    view, notes = _in_view(rows, collapse, allow_incomplete=allow_incomplete)
+    view, notes = in_view(rows, collapse, allow_incomplete=allow_incomplete)
     view = view.merge(_gains(rows), on=KEYS, how="left")
     grouped = view.groupby([*PLACE, "d"], dropna=False, sort=False)
     frame = grouped.agg(
@@ -124,7 +124,7 @@ def nc1_over_d(
     """
     name, title = "nc1_over_d", "NC1 over d"
     rows = select(rows, where)
-    view, notes = _in_view(rows, collapse, allow_incomplete=allow_incomplete)
+    view, notes = in_view(rows, collapse, allow_incomplete=allow_incomplete)
     view = view[view["d"].notna()].sort_values([*PLACE, "d", "mapping"], kind="stable")
     caption = (
         f"{WHAT} Mean over the mappings that join d original classes under each label, with the "
@@ -148,10 +148,16 @@ def nc1_over_d(
     return Drawing(name, title, f"{finding} {caption}", picture, data_files, finding)
 
 
-def _in_view(
+def in_view(
     rows: pd.DataFrame, collapse: pd.DataFrame, *, allow_incomplete: bool
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return the instances of the rows with their NC1 and d, and sentences on what is left out."""
+    """Return the instances of the rows with their NC1 and d, and sentences on what is left out.
+
+    Raises
+    ------
+    IncompleteError
+        If one has no NC1, unless `allow_incomplete`; or if none has.
+    """
     view = rows[KEYS].drop_duplicates().merge(collapse, on=KEYS, how="left")
     lacking = view["nc1"].isna()
     notes = []
@@ -163,11 +169,27 @@ def _in_view(
                 f"neural collapse: {said}; their embeddings are not cached, embed them first."
             )
         notes.append(f"Left out: {said} (report.allow_incomplete=true).")
-    view = view[~lacking].reset_index(drop=True)
-    parts = view["mapping"].astype(str).str.extract(f"^{JOINING.pattern}$")
-    view["joined"] = parts["name"].where(parts["name"].notna(), view["mapping"])
-    view["d"] = pd.to_numeric(parts["d"]).astype("Int64")
-    return view, notes
+    return with_d(view[~lacking].reset_index(drop=True)), notes
+
+
+def with_d(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame with what its mappings join: the name of all draws, and d.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Column `mapping`.
+
+    Returns
+    -------
+    frame : DataFrame
+        With `joined` (the mapping without d and draw) and `d`, null where a mapping joins nothing.
+    """
+    parts = frame["mapping"].astype(str).str.extract(f"^{JOINING.pattern}$")
+    return frame.assign(
+        joined=parts["name"].where(parts["name"].notna(), frame["mapping"]),
+        d=pd.to_numeric(parts["d"]).astype("Int64"),
+    )
 
 
 def _joined_tells(frame: pd.DataFrame) -> bool:

@@ -3,8 +3,14 @@
 from collections.abc import Mapping
 
 from imprint_bench.core.comparison import Comparison, Procedure
+from imprint_bench.core.paired_tests import least_p
 
 _WILCOXON = "two-sided Wilcoxon signed-rank tests with Holm's correction"
+TESTS: Mapping[Procedure, str] = {
+    "wilcoxon_holm": _WILCOXON,
+    "nemenyi": "Nemenyi test",
+    "paper_compat": f"paper_compat: {_WILCOXON}, identical methods counted as different",
+}
 _BARS: Mapping[Procedure, str] = {
     "wilcoxon_holm": f"No two methods under one bar differ significantly in {_WILCOXON}",
     "nemenyi": "No two methods under one bar differ significantly in the Nemenyi test",
@@ -35,16 +41,22 @@ def caption(comparison: Comparison) -> str:
     if comparison.critical_difference is not None:
         sentences.append(f"The critical difference is {comparison.critical_difference:.2f}.")
     sentences.append(_pairs_sentence(comparison))
-    least = 2.0 ** (1 - comparison.n_instances)  # all instances agree
-    if comparison.procedure != "nemenyi" and least * len(comparison.pairs) > comparison.alpha:
+    if cannot_differ(comparison):
         sentences.append(
-            f"With so few instances the exact test gives no p-value below {least:.2g}, too large "
-            f"for Holm's correction of {_count(len(comparison.pairs), 'pair')}."
+            "With so few instances the test gives no p-value below "
+            f"{least_p(comparison.n_instances):.2g}, too large for Holm's correction of "
+            f"{_count(len(comparison.pairs), 'pair')}."
         )
     if comparison.dropped:
         left_out = f"{_count(len(comparison.dropped), 'instance')} left out, for lack of a score"
         sentences.append(f"{left_out}: {', '.join(comparison.dropped)}.")
     return " ".join(sentences)
+
+
+def cannot_differ(comparison: Comparison) -> bool:
+    """Tell whether there are too few instances for any pair to differ significantly."""
+    least = least_p(comparison.n_instances) * len(comparison.pairs)
+    return comparison.procedure == "wilcoxon_holm" and least > comparison.alpha
 
 
 def _pairs_sentence(comparison: Comparison) -> str:

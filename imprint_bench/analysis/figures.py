@@ -7,110 +7,26 @@ it, or one sentence where there is too little to draw; or a list of such drawing
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from imprint_bench.analysis.collapse import nc1_over_d
+from imprint_bench.analysis.comparing import critical_difference
 from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.frames import Medians, best_of_groups, medians, summarize
-from imprint_bench.analysis.labels import (
-    ORACLES,
-    group_labels,
-    instance_labels,
-)
+from imprint_bench.analysis.labels import ORACLES, group_labels
 from imprint_bench.analysis.montage import montage
+from imprint_bench.analysis.paper import diagrams
 from imprint_bench.analysis.tables import group_columns
-from imprint_bench.params import PositiveInt
 from imprint_bench.registry import Registry
 
 FIGURES: Registry[Callable[..., Drawing | list[Drawing]]] = Registry("figure")
+FIGURES.add("critical_difference", critical_difference)
 FIGURES.add("montage", montage)
 FIGURES.add("nc1_over_d", nc1_over_d)
-
-
-@FIGURES.register("critical_difference")
-def critical_difference(
-    rows: pd.DataFrame,
-    *,
-    per: list[str] = ["gen"],  # noqa: B006 - read only; a list is what YAML writes
-    where: Mapping[str, Any] | None = None,
-    alpha: float = 0.05,
-    most: PositiveInt = 30,
-    allow_incomplete: bool = False,
-) -> Drawing:
-    """Return the critical-difference diagram of the best configuration of every group.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        One row per trial.
-    per : list of str
-        What makes a group, as in the table `best_configurations`.
-    where : Mapping[str, Any], optional
-        Which rows are in view.
-    alpha : float
-        Significance level.
-    most : int
-        Draw at most so many groups, the best.
-    allow_incomplete : bool
-        Leave out instances with missing cells, instead of refusing.
-
-    References
-    ----------
-    Westerhoff et al., TMLR 2025, figure 2; J. Demsar, JMLR 7, 2006.
-    """
-    title = "Critical differences"
-    view = medians(rows, where=where, allow_incomplete=allow_incomplete)
-    summary = summarize(view)
-    best = best_of_groups(summary, group_columns(summary, per))
-    shown = best.head(most)
-    lead = (
-        "Each name stands for its configuration with the lowest average rank among all in view "
-        "(critical_difference_groups.csv)."
-    )
-    if len(best) > len(shown):
-        lead += f" The best {most} of {len(best)} groups are compared."
-    names = group_labels(shown, per)
-    table = view.accuracy[shown.index].set_axis(names, axis=1)
-    table.index = pd.Index(instance_labels(view.instances), name="instance")
-    results = ["accuracy_mean", "accuracy_std", "average_rank", "n_instances"]
-    data = {
-        "": table.reset_index(),
-        "_groups": shown[["label", *results]].assign(name=names),
-    }
-    drawing = Drawing(
-        "critical_difference", title, " ".join([lead, *view.notes]), None, data, _too_few(table)
-    )
-    return drawing if min(table.shape) < 2 else _compared(drawing, table, alpha)
-
-
-def _compared(drawing: Drawing, table: pd.DataFrame, alpha: float) -> Drawing:
-    """Test the columns of `table` against each other and draw the outcome."""
-    from imprint_bench.analysis.critical_difference import (
-        caption,
-        compare_frame,
-        draw,
-        pairs_frame,
-    )
-
-    comparison = compare_frame(table, alpha=alpha)
-    significant = sum(pair.significant for pair in comparison.pairs)
-    finding = (
-        f"Of {len(comparison.pairs):,} pairs of these methods {significant:,} differ significantly "
-        f"over the {comparison.n_instances:,} instances (two-sided Wilcoxon signed-rank tests with "
-        f"Holm's correction, alpha {alpha:g})."
-    )
-    if not significant and 2.0 ** (1 - comparison.n_instances) * len(comparison.pairs) > alpha:
-        finding += " With so few instances and so many pairs the test cannot find any."
-    return replace(
-        drawing,
-        caption=f"{caption(comparison)} {drawing.caption}",
-        picture=draw(comparison),
-        data={**drawing.data, "_pairs": pairs_frame(comparison)},
-        finding=finding,
-    )
+for _name in diagrams.SHOWN:
+    FIGURES.add(_name, diagrams.diagram_of(_name))
 
 
 @FIGURES.register("accuracy_over_k")
@@ -165,11 +81,3 @@ def _highest(data: pd.DataFrame) -> str:
     at = "" if pd.isna(top["k"]) else f" with k = {top['k']}"
     best = f"{100 * top['accuracy_mean']:.2f} %"
     return f"The highest mean accuracy, {best}, is that of {top['generator']}{at}."
-
-
-def _too_few(table: pd.DataFrame) -> str:
-    n, k = table.shape
-    return (
-        "There is too little to test: that takes two configurations and two evaluation instances; "
-        f"in view: {k} and {n}. What is compared is set by `per`, for example per=[gen,agg]."
-    )

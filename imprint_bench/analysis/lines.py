@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LOG_FROM = 8  # from this ratio of the largest to the smallest k, the axis is logarithmic
+LEADING = 1.35  # height of a line of text, relative to its size
 
 
 def draw_over_k(data: pd.DataFrame) -> Figure:
@@ -72,7 +73,7 @@ def draw_over_d(data: pd.DataFrame) -> Figure:
     return figure
 
 
-def label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
+def label_ends(axes: Axes, ends: list[tuple[float, str, str]], *, size: float = 9) -> None:
     """Write the name of each line at its right end, moved apart where they would overlap.
 
     Parameters
@@ -81,9 +82,12 @@ def label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
         Its limits are final.
     ends : list of (y, name, color)
         Of every line.
+    size : float
+        Of the text, in points.
     """
     low, high = axes.get_ylim()
-    step = 0.052 * (high - low)  # height of a line of text at this figure's size
+    points = axes.get_window_extent().height / axes.figure.dpi * 72
+    step = LEADING * size / points * (high - low)  # height of a line of text
     places = spread([y for y, _, _ in ends], step)
     for (y, name, color), place in zip(ends, places, strict=True):
         axes.annotate(
@@ -93,7 +97,7 @@ def label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
             xycoords=axes.get_yaxis_transform(),
             textcoords=axes.get_yaxis_transform(),
             color="0.1",
-            fontsize=9,
+            fontsize=size,
             va="center",
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": color, "lw": 0.8, "shrinkA": 0, "shrinkB": 0},

@@ -8,6 +8,7 @@ import csv
 import io
 import re
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import pandas as pd
@@ -20,10 +21,12 @@ from imprint_bench.analysis.table import (
     RANK,
     SECONDS,
     TEXT,
+    P,
     Table,
 )
 from imprint_bench.durable import write_bytes
 
+WIDTH = 100  # of a line of prose in a terminal
 NOTHING = "–"
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -47,6 +50,8 @@ def show(value: Any, kind: str) -> str:
     --------
     >>> show(0.91058, "fraction"), show(None, "count"), show(60000, "count"), show(2.5, "rank")
     ('91.06', '–', '60,000', '2.50')
+    >>> show(0.0004, "p"), show(0.05, "p")
+    ('<0.001', '0.050')
     """
     if value is None or pd.isna(value):
         return "all" if kind == N_SHOT else NOTHING
@@ -56,6 +61,8 @@ def show(value: Any, kind: str) -> str:
         return f"{value:.2f}"
     if kind in (SECONDS, NUMBER):
         return f"{value:.2g}" if abs(value) < 0.1 else f"{value:.2f}"
+    if kind == P:
+        return "<0.001" if value < 0.001 else f"{value:.3f}"
     if kind in (COUNT, N_SHOT):
         return f"{value:,.0f}" if isinstance(value, int | float) else f"{value}"
     return visible(str(value))
@@ -102,6 +109,8 @@ def to_text(table: Table, *, limit: int | None = None) -> str:
         lines.insert(4 + first_oracle - left_out, rule.replace("─", "·"))
     if left_out:
         lines.append(f"{left_out:,} more row{'' if left_out == 1 else 's'} in {table.name}.csv")
+    if table.finding:
+        lines += wrap(visible(table.finding), WIDTH)
     return "\n".join(lines) + "\n"
 
 
@@ -110,13 +119,20 @@ def to_csv(table: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([c.name + ("_percent" if c.kind == FRACTION else "") for c in table.columns])
-    for row in cells(table):
-        plain = (
-            "" if text == NOTHING else text if c.kind == TEXT else text.replace(",", "")
-            for text, c in zip(row, table.columns, strict=True)
+    for row, exact in zip(cells(table), table.frame.to_dict("records"), strict=True):
+        writer.writerow(
+            _plain(text, exact[c.name], c.kind) for text, c in zip(row, table.columns, strict=True)
         )
-        writer.writerow(plain)
     return out.getvalue()
+
+
+def _plain(text: str, exact: Any, kind: str) -> str:
+    """Return a cell as a program reads it."""
+    if text == NOTHING:
+        return ""
+    if kind == P:  # a program reads no "<0.001"
+        return f"{exact:.3g}"
+    return text if kind == TEXT else text.replace(",", "")
 
 
 def to_markdown(table: Table) -> str:

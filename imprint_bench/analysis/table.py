@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 # What a column holds, and hence how it is written.
-TEXT, COUNT, N_SHOT, RANK, FRACTION, SECONDS, NUMBER = (
+TEXT, COUNT, N_SHOT, RANK, FRACTION, SECONDS, NUMBER, P = (
     "text",
     "count",
     "n_shot",
@@ -14,6 +14,7 @@ TEXT, COUNT, N_SHOT, RANK, FRACTION, SECONDS, NUMBER = (
     "fraction",
     "seconds",
     "number",
+    "p",
 )
 
 
@@ -44,6 +45,8 @@ class Table:
         Positions of rows that are no imprinting, for comparison only.
     data : Mapping[str, DataFrame]
         What lies behind it, beside it as CSV; the key is the end of the file's name.
+    finding : str
+        What it says, in one sentence, for a terminal; the caption has it, too.
     command : str
         What a user types to make it again.
     """
@@ -55,4 +58,5 @@ class Table:
     frame: pd.DataFrame
     oracles: tuple[int, ...] = field(default=())
     data: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    finding: str = ""
     command: str = ""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from imprint_bench.analysis.collapse import neural_collapse
+from imprint_bench.analysis.comparing import pairwise
 from imprint_bench.analysis.frames import (
     INSTANCE,
     NORMS,
@@ -29,12 +30,25 @@ from imprint_bench.analysis.labels import (
     aggregation_labels,
     generator_labels,
 )
+from imprint_bench.analysis.paper import tables as paper
+from imprint_bench.analysis.paper.generation_time import table_a5
 from imprint_bench.analysis.table import COUNT, FRACTION, N_SHOT, RANK, SECONDS, TEXT, Column, Table
 from imprint_bench.errors import ConfigError, IncompleteError, did_you_mean
 from imprint_bench.registry import Registry
 
 TABLES: Registry[Callable[..., Table | list[Table]]] = Registry("table")
 TABLES.add("neural_collapse", neural_collapse)
+TABLES.add("pairwise", pairwise)
+TABLES.add("table1", paper.table1)
+TABLES.add("table2", paper.table2)
+TABLES.add("table3", paper.table3)
+TABLES.add("table4", paper.table4)
+TABLES.add("table5", paper.table5)
+TABLES.add("table6", paper.table6)
+TABLES.add("tableA1", paper.table_a1)
+TABLES.add("tableA2", paper.table_a2)
+TABLES.add("tableA3", paper.table_a3)
+TABLES.add("tableA5", table_a5)
 
 RESULTS = (
     Column("accuracy_mean", "accuracy %", FRACTION),

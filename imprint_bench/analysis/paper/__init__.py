@@ -1,0 +1,1 @@
+"""The tables and figures of the IMPRINT paper (Westerhoff et al., TMLR 2025), from rows."""

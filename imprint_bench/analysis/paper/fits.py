@@ -1,0 +1,80 @@
+"""Lines through the dots of figure 12, and what their threshold NC1 = 1 is worth."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imprint_bench.analysis.collapse import MEASURES
+from imprint_bench.core.trend import fit_line, spearman_test
+
+NAMES = {"nc1": "eq. (1)", "nc1_as_published": "as published"}
+
+
+def line_of(dots: pd.DataFrame, measure: str) -> dict[str, Any]:
+    """Return the least-squares line of the gain on log10(NC1), and the rank correlation.
+
+    Parameters
+    ----------
+    dots : DataFrame
+        `gain` in percentage points, and NC1 in the column `measure`. A dot without a
+        logarithm (NC1 = 0, full collapse) takes no part.
+
+    Returns
+    -------
+    line : dict
+        `n`, `slope` (points per decade), `intercept` (at NC1 = 1), `r_squared`, `rho`, `p`;
+        NaN where undefined.
+    """
+    kept = dots[dots[measure] > 0]
+    nc1, gain = kept[measure].to_numpy(dtype=float), kept["gain"].to_numpy(dtype=float)
+    return {
+        "n": len(kept),
+        **fit_line(np.log10(nc1), gain)._asdict(),
+        **spearman_test(nc1, gain)._asdict(),
+    }
+
+
+def fits_of(dots: pd.DataFrame) -> pd.DataFrame:
+    """Return the line of every measure, through all dots and through those on each side of 1.
+
+    Returns
+    -------
+    fits : DataFrame
+        `measure`, `subset`, and what `line_of` gives.
+    """
+    records = []
+    for measure in MEASURES:
+        subsets = {
+            "all": dots,
+            "NC1 < 1": dots[dots[measure] < 1],
+            "NC1 > 1": dots[dots[measure] > 1],
+        }
+        for name, subset in subsets.items():
+            records.append({"measure": NAMES[measure], "subset": name, **line_of(subset, measure)})
+    return pd.DataFrame(records)
+
+
+def sides_of_one(dots: pd.DataFrame) -> str:
+    """Say how many dots have NC1 > 1 by either measure, and how many change sides."""
+    ours, papers = (dots[measure] > 1 for measure in MEASURES)
+    changing = int((ours != papers).sum())
+    n = len(dots)
+    text = f"NC1 > 1 holds for {ours.sum()} of {n} dots by equation 1 and for {papers.sum()} "
+    if not changing:
+        return f"{text}as published: no dot changes sides of the paper's threshold."
+    some = f"{changing} dot{'' if changing == 1 else 's'}"
+    return f"{text}as published: {some} lie{'s' if changing == 1 else ''} on another side of 1."
+
+
+def spelled_p(p: float) -> str:
+    """Return a p-value as a sentence has it.
+
+    Examples
+    --------
+    >>> spelled_p(0.0123), spelled_p(1e-9), spelled_p(float("nan"))
+    ('p = 0.012', 'p < 0.001', 'p undefined')
+    """
+    if np.isnan(p):
+        return "p undefined"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

@@ -1,0 +1,153 @@
+"""Accuracy of k-means over n, the number of training rows per class: figures 10 and A.4."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from imprint_bench.analysis.drawing import Drawing
+from imprint_bench.analysis.frames import select
+from imprint_bench.analysis.paper.view import (
+    BAND,
+    NO_SHOT,
+    View,
+    caption_of,
+    chosen,
+    complete,
+    distinct,
+    intervals,
+    named,
+    nothing_to_draw,
+    one_per_k,
+)
+
+PLACE = ["dataset", "mapping", "task"]
+NOTHING = "it takes k-means with norms l2/l2/l2 and aggregation max on two values of n_shot."
+
+
+def figure10(
+    rows: pd.DataFrame,
+    *,
+    where: Mapping[str, Any] | None = None,
+    allow_incomplete: bool = False,
+) -> Drawing:
+    """Return accuracy of k-means over n per class, one line per k, one panel per dataset.
+
+    Foundation models are averaged within each seed, so that the band shows what
+    the draw of the rows changes. The notebook of the paper draws the median with
+    1.96 standard errors around it. The band here belongs to the mean, which is
+    therefore the line, and five seeds ask for Student's t (2.78), not 1.96.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row per trial.
+    where : Mapping[str, Any], optional
+        Which rows are in view.
+    allow_incomplete : bool
+        Leave out foundation models that lack results on a dataset, instead of refusing.
+
+    Raises
+    ------
+    ConfigError
+        If k-means has two configurations with one k in view.
+    IncompleteError
+        If results are missing.
+
+    References
+    ----------
+    Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, figure 10.
+    """
+    name, title = "figure10", "Accuracy over the training rows per class"
+    lead = "Accuracy of k-means, averaged over the foundation models within each seed: mean over"
+    return _figure(name, title, lead, [], select(rows, where), allow_incomplete=allow_incomplete)
+
+
+def figure_a4(
+    rows: pd.DataFrame,
+    *,
+    where: Mapping[str, Any] | None = None,
+    allow_incomplete: bool = False,
+) -> Drawing:
+    """Return accuracy of k-means over n, one panel per foundation model and dataset.
+
+    Mean and band over seeds as in `figure10`; the notebook of the paper draws the
+    median with 1.96 standard errors.
+
+    Parameters
+    ----------
+    rows, where, allow_incomplete
+        As in `figure10`.
+
+    References
+    ----------
+    Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, figure A.4.
+    """
+    name, title = "figureA4", "Accuracy over the training rows per class, by foundation model"
+    lead = "Accuracy of k-means: mean over"
+    view = select(rows, where)
+    return _figure(name, title, lead, ["fm"], view, allow_incomplete=allow_incomplete)
+
+
+def _figure(
+    name: str,
+    title: str,
+    lead: str,
+    by: list[str],
+    rows: pd.DataFrame,
+    *,
+    allow_incomplete: bool,
+) -> Drawing:
+    """Return the figure with a panel per place and, if `by` has it, foundation model."""
+    sentences = [
+        f"{lead} seeds, with the {BAND} over seeds as a band, over n training rows per class "
+        "(logarithmic; all: every row).",
+        "Norms l2/l2/l2, aggregation max; there are no more proxies than rows, so a line starts at "
+        "n = k.",
+        "The paper's notebook draws the median with 1.96 standard errors.",
+    ]
+    found = chosen(rows, ["kmeans"])
+    if distinct(found, "n_shot", null=True) < 2:
+        return nothing_to_draw(name, title, caption_of(sentences), NOTHING)
+    view = complete(found, allow_incomplete=allow_incomplete, together=NO_SHOT)
+    one_per_k(view, at=name)
+    seeds = _per_seed(view, [*by, *PLACE, "k", "n"])
+    data = intervals(seeds, [*by, *PLACE, "k", "n"], "accuracy", count="n_seeds")
+    finding = _finding(data)
+    from imprint_bench.analysis.paper.pictures import draw_over_n
+
+    shown = data.assign(panel=named(data, PLACE), fm=data["fm"] if by else "")
+    caption = caption_of([finding, *sentences], *view.notes)
+    files = {"": data, "_seeds": seeds}
+    return Drawing(name, title, caption, draw_over_n(shown), files, finding)
+
+
+def _per_seed(view: View, by: list[str]) -> pd.DataFrame:
+    """Return the accuracy with every seed, averaged over the foundation models that `by` lacks."""
+    rows = view.rows.rename(columns={"gen_k": "k", "n_shot": "n"})
+    groups = rows.groupby([*by, "seed"], dropna=False)
+    return groups.agg(accuracy=("accuracy", "mean"), n_fms=("fm", "nunique")).reset_index()
+
+
+def _finding(data: pd.DataFrame) -> str:
+    """Say from which n on the largest k is ahead of the smallest, on average over the panels."""
+    means = data.groupby(["k", "n"], dropna=False)["accuracy"].mean().reset_index()
+    wide = means.set_index(["n", "k"])["accuracy"].unstack("k")  # noqa: PD010 - one value each
+    wide = wide.sort_index(na_position="last")
+    low, high = wide.columns[0], wide.columns[-1]
+    ahead = 100 * (wide[high] - wide[low]).dropna()
+    if low == high or ahead.empty:
+        return ""
+    last = f"with {_rows(ahead.index[-1])} it is {abs(ahead.iloc[-1]):.2f} points"
+    n_behind = int((ahead <= 0).sum())
+    start = f"On average over the panels k-means with k = {high}"
+    if n_behind == len(ahead):
+        return f"{start} is ahead of k = {low} at no n; {last} behind."
+    if ahead.iloc[-1] <= 0:
+        return f"{start} is ahead of k = {low} at some n only; {last} behind."
+    first = max((i + 1 for i, points in enumerate(ahead) if points <= 0), default=0)
+    return f"{start} is ahead of k = {low} from {_rows(ahead.index[first])} on; {last} ahead."
+
+
+def _rows(n: Any) -> str:
+    return "all rows" if pd.isna(n) else f"n = {n}"

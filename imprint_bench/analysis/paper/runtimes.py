@@ -1,0 +1,84 @@
+"""How long generating proxies takes, as a picture: the runtime plot of section A.5."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from imprint_bench.analysis.drawing import Drawing
+from imprint_bench.analysis.frames import select
+from imprint_bench.analysis.labels import listed
+from imprint_bench.analysis.paper.generation_time import generation_seconds
+from imprint_bench.analysis.paper.view import caption_of
+
+
+def runtimes(
+    rows: pd.DataFrame,
+    *,
+    where: Mapping[str, Any] | None = None,
+    allow_incomplete: bool = False,
+) -> Drawing:
+    """Return the seconds of generating proxies per instance, for six configurations.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row per trial, with `gen_seconds`.
+    where : Mapping[str, Any], optional
+        Which rows are in view.
+    allow_incomplete : bool
+        Leave out instances that lack results, instead of refusing.
+
+    Raises
+    ------
+    IncompleteError
+        If rows are missing, or none of the configurations is in view.
+
+    References
+    ----------
+    Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, section A.5.
+    """
+    rows = select(rows, where)
+    data = generation_seconds(rows, allow_incomplete=allow_incomplete)
+    data = data[data["seconds"] > 0].reset_index(drop=True)
+    sentences = [
+        "Wall-clock seconds of generating the proxies of one task, embeddings at hand: a dot per "
+        "instance, its median over seeds, on a logarithmic axis (in the paper it is linear).",
+        "Box: quartiles and median (number on the right); whiskers: all within 1.5 times the box's "
+        "length. Norms l2/l2/l2; the oracles without norms.",
+        _together(rows, data),
+    ]
+    if data.empty:
+        finding = "There is too little to draw: no result says how long it took."
+        return Drawing("runtimes", "Generation time", caption_of(sentences), None, finding=finding)
+    finding = _finding(data)
+    from imprint_bench.analysis.paper.dots import draw_seconds
+
+    caption = caption_of([finding, *sentences])
+    return Drawing("runtimes", "Generation time", caption, draw_seconds(data), {"": data}, finding)
+
+
+def _together(rows: pd.DataFrame, data: pd.DataFrame) -> str:
+    """Say which generators computed several values of k at once, in the seconds shown."""
+    if "timed_together" not in rows:
+        return ""
+    shown = rows[rows["gen"].isin(data["gen"]) & rows["timed_together"].gt(1).fillna(value=False)]
+    shown = shown.merge(data[["gen", "gen_k"]].drop_duplicates(), on=["gen", "gen_k"])
+    names = data.drop_duplicates("gen").set_index("gen")["name"].str.rstrip(" 0123456789")
+    if shown.empty:
+        return ""
+    slow = listed(names[gen] for gen in sorted(shown["gen"].unique()))
+    return f"Seconds of {slow} are those of several values of k computed at once."
+
+
+def _finding(data: pd.DataFrame) -> str:
+    seconds = data.groupby("name", sort=False)["seconds"].median().sort_values(kind="stable")
+    n = data.groupby("name")["seconds"].size().max()
+    if len(seconds) == 1:
+        return f"{seconds.index[0]} takes {seconds.iloc[0]:.2g} s (median over {n} instances)."
+    ratio = seconds.iloc[-1] / seconds.iloc[0]
+    return (
+        f"The fastest is {seconds.index[0]} with {seconds.iloc[0]:.2g} s (median over {n} "
+        f"instances); {seconds.index[-1]} takes {ratio:,.0f} times as long, {seconds.iloc[-1]:.2g} "
+        "s."
+    )
