@@ -3,17 +3,41 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# What is said as KEY=VALUE goes on to the command: make table2 paths.data=FOLDER n_jobs=2
+OVERRIDES = $(filter-out ARGS=% PYTHON=% VENV=%,$(MAKEOVERRIDES)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint format bench wheel sklearn-extra clean
+.PHONY: help install quickstart test lint format bench wheel sklearn-extra chromium clean \
+  paper paper-mobilenet tables figures figure11 figureA6
 
 help:  ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -E '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed  ## Create .venv with the pinned dependencies
 
 quickstart: install  ## Run the main job on handwritten digits; ends with a table and a report
 	$(BIN)/python -m imprint_bench +sweep=quickstart $(ARGS)
+
+paper: install  ## Run the IMPRINT paper's study; all its tables and figures (paths.data=FOLDER)
+	$(BIN)/python -m imprint_bench +study=paper $(OVERRIDES)
+
+paper-mobilenet: install  ## The same with four small networks; makes results/mobilenet_v1 (paths.data=FOLDER)
+	$(BIN)/python -m imprint_bench +study=mobilenet_v1 paths.reports=results $(OVERRIDES)
+
+tables: install  ## All tables of the paper, from the rows in the store (ARGS=+study=mobilenet_v1: of our study)
+	$(BIN)/python -m imprint_bench $(if $(findstring +study,$(OVERRIDES)),,+study=paper) stages=[report] figure=[] $(OVERRIDES)
+
+figures: install  ## All figures of the paper, from the rows in the store
+	$(BIN)/python -m imprint_bench $(if $(findstring +study,$(OVERRIDES)),,+study=paper) stages=[report] table=[] $(OVERRIDES)
+
+table%: install  ## One table from the rows in the store: table1 to table6, tableA1, tableA2, tableA3, tableA5
+	$(BIN)/python -m imprint_bench stages=[report] table=[$@] $(OVERRIDES)
+
+figure11 figureA6: install
+	$(BIN)/python -m imprint_bench stages=[report] figure=[$@a,$@b] $(OVERRIDES)
+
+figure%: install  ## One figure from the rows in the store: figure2, figure5 to figure12, figureA1 to figureA7
+	$(BIN)/python -m imprint_bench stages=[report] figure=[$@] $(OVERRIDES)
 
 test: $(VENV)/.tested  ## Run the tests (ARGS="-k name" selects some)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
@@ -36,6 +60,11 @@ wheel: $(VENV)/.tested  ## Build the wheel into dist/
 sklearn-extra: $(VENV)/.tested  ## Build scikit-learn-extra against numpy 2 (needs a C compiler)
 	$(BIN)/pip install -q --no-cache-dir --no-deps --no-build-isolation \
 	  --no-binary scikit-learn-extra scikit-learn-extra==0.3.0
+
+chromium:  ## Install Debian's Chromium, which the tests of the report page open
+	@command -v chromium || command -v google-chrome || { \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update && $$sudo apt-get install -y --no-install-recommends chromium; }
 
 clean:  ## Remove .venv and what tools left behind; results/ stays
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -58,7 +58,8 @@ def narrowed(raw: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     ConfigError
         If a table or figure names no sweep.
     """
-    chosen = [group for group in GROUPS if any(o.startswith(f"{group}=") for o in overrides)]
+    said = [group for group in GROUPS if any(o.startswith(f"{group}=") for o in overrides)]
+    chosen = [group for group in said if _requests(raw, group)]
     kept = {group: _requests(raw, group) if group in (chosen or GROUPS) else {} for group in GROUPS}
     names = [name for requests in kept.values() for name in requests]
     for group, requests in kept.items():

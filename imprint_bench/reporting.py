@@ -16,9 +16,9 @@ import pandas as pd
 from imprint_bench import __version__
 from imprint_bench.analysis.build import Refusal, build, check_requests
 from imprint_bench.analysis.figures import FIGURES
-from imprint_bench.analysis.frames import rows_of_plan, select
+from imprint_bench.analysis.frames import group_columns, rows_of_plan, select
 from imprint_bench.analysis.rendering import to_text
-from imprint_bench.analysis.tables import TABLES, group_columns
+from imprint_bench.analysis.tables import TABLES
 from imprint_bench.config import Config
 from imprint_bench.durable import remove_unfinished
 from imprint_bench.errors import ConfigError

@@ -57,7 +57,7 @@ LIBRARIES = {
     "safetensors": {"data"},
     "timm": {"data.foundation_models.timm"},
     "ai_edge_litert": {"data.foundation_models.litert"},
-    "pandas": DATA | RUNNING | ANALYSIS | REPORT,
+    "pandas": DATA | RUNNING | ANALYSIS | REPORT | {"reporting"},
     "pyarrow": DATA | {"sweep.store", "sweep.parts", "sweep.compaction"},
     "joblib": {"sweep.executor", "sweep.executors"},
     "distributed": {"sweep.executors.dask_calls", "sweep.executors.dask_cluster"},

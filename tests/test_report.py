@@ -1,6 +1,9 @@
 import base64
 import hashlib
+import io
+import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,14 +11,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imprint_bench.analysis.build import build
+from imprint_bench.analysis.build import Refusal, build
+from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.figures import FIGURES
+from imprint_bench.analysis.table import COUNT, Column, Table
 from imprint_bench.analysis.tables import TABLES
 from imprint_bench.errors import StoreError
 from imprint_bench.report import count_reasons, inline_svg, write_report
+from imprint_bench.report.budget import shares
+from imprint_bench.report.explorer import VALUES, explorer
+from imprint_bench.report.pictures import pictures, small_png
+from imprint_bench.report.ranking import Ranking, ranking
+from imprint_bench.report.summary import summary_sentences
 
 EVIL = "<script>alert(1)</script>"
 COMMAND = "python -m imprint_bench +sweep=small"
+SOME_TABLES = ("best_configurations", "per_instance")
+ALL_TABLES = (*SOME_TABLES, "norms", "generators", "runtimes")
+ALL_FIGURES = ("critical_difference", "accuracy_over_k", "montage", "nc1_over_d")
 
 
 class Page(HTMLParser):
@@ -28,6 +41,7 @@ class Page(HTMLParser):
         self.handlers: list[str] = []
         self.text = ""
         self.script = ""
+        self.data = ""
         self.policy = ""
         self.feed(path.read_text(encoding="utf-8"))
 
@@ -37,12 +51,17 @@ class Page(HTMLParser):
         self.handlers += [name for name in given if name.startswith("on")]
         if tag == "a":
             self.links.append(given["href"])
+        if tag == "script":
+            self.tags[-1] = "data" if "type" in given else "script"
         if given.get("http-equiv") == "Content-Security-Policy":
             self.policy = given["content"]
 
     def handle_data(self, data):
         if self.tags[-1:] == ["script"]:
             self.script += data
+            self.tags.append("read")
+        elif self.tags[-1:] == ["data"]:
+            self.data += data
             self.tags.append("read")
         elif self.tags[-1:] != ["style"]:
             self.text += data
@@ -86,15 +105,23 @@ def images(rows: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(name=[EVIL, None], n_classes=2, image=pair, problem=None)
 
 
-def write(folder: Path, rows: pd.DataFrame, **kwargs: object) -> Path:
+def made(rows, tables=SOME_TABLES, figures=("critical_difference",)) -> dict[str, list]:
+    """Return tables and figures as a study makes them."""
     collapse = rows[["fm", "dataset", "mapping", "task"]].drop_duplicates()
     collapse = collapse.assign(nc1=1.5, nc1_as_published=2.5)
     given = {"collapse": lambda: collapse, "samples": lambda: images(rows)}
+    return {
+        "tables": build(TABLES, dict.fromkeys(tables), rows, command=COMMAND, given=given),
+        "figures": build(FIGURES, dict.fromkeys(figures), rows, command=COMMAND, given=given),
+    }
+
+
+def write(folder: Path, rows: pd.DataFrame, **kwargs: object) -> Path:
+    parts = {} if {"tables", "figures"} <= set(kwargs) else made(rows)
     request = {
         "name": "small",
         "rows": rows,
-        "tables": build(TABLES, dict.fromkeys(TABLES), rows, command=COMMAND, given=given),
-        "figures": build(FIGURES, dict.fromkeys(FIGURES), rows, command=COMMAND, given=given),
+        **parts,
         "dropped": pd.DataFrame({"reason": []}),
         "provenance": {"command": COMMAND, "time": "2026-01-02", "versions": {"numpy": "2.4.6"}},
     }
@@ -111,7 +138,9 @@ def test_the_summary_says_what_was_run_and_what_came_out_in_three_sentences(rows
         "The best average rank, 1.25, goes to the generator k-means 20 with norms l2/l2/l2" in text
     )
     assert "which reaches 65.00 ± 31.09 %." in text
-    assert "Of 3 pairs of these methods" in text
+    # Four instances are too few for any test to reject.
+    assert "Of 3 pairs of these methods 0 differ significantly over the 4 instances" in text
+    assert "alpha 0.05); the best imprinting, k-means 20, differs from none of the others." in text
 
 
 def test_a_name_with_markup_is_shown_and_not_run(rows, tmp_path):
@@ -129,7 +158,7 @@ def test_only_the_script_of_the_page_may_run(rows, tmp_path):
 
 
 def test_the_page_is_self_contained_and_what_it_links_to_is_there(rows, tmp_path):
-    path = write(tmp_path / "report", rows)
+    path = write(tmp_path / "report", rows, **made(rows, ALL_TABLES, ALL_FIGURES))
     page = Page(path)
     content = path.read_text(encoding="utf-8")
     assert not re.search(r'(src|href)="(https?:)?//', content)
@@ -137,15 +166,16 @@ def test_the_page_is_self_contained_and_what_it_links_to_is_there(rows, tmp_path
     files = [link for link in page.links if not link.startswith("#")]
     data = {"critical_difference": 3, "accuracy_over_k": 1, "montage": 1, "nc1_over_d": 1}
     pictures = len(data) - 1  # there is no line of NC1 without mappings that join classes
-    assert set(data) == set(FIGURES)
-    assert len(files) == 3 * len(TABLES) + 3 * pictures + sum(data.values())
+    assert set(data) == set(ALL_FIGURES)
+    assert len(files) == 3 * len(ALL_TABLES) + 3 * pictures + sum(data.values())
     assert all((path.parent / link).is_file() for link in files)
     anchors = [link[1:] for link in page.links if link.startswith("#")]
     assert all(f'id="{anchor}"' in content for anchor in anchors)
 
 
 def test_ids_inside_pictures_are_their_own(rows, tmp_path):
-    content = write(tmp_path, rows).read_text(encoding="utf-8")
+    parts = made(rows, ALL_TABLES, ALL_FIGURES)
+    content = write(tmp_path, rows, **parts).read_text(encoding="utf-8")
     ids = re.findall(r'\bid="([^"]+)"', content)
     assert len(ids) == len(set(ids))
     assert all(f'id="{ref}"' in content for ref in re.findall(r'xlink:href="#([^"]+)"', content))
@@ -198,7 +228,7 @@ def test_provenance_shows_blocks_lists_and_the_command(rows, tmp_path):
 
 
 def test_pictures_of_images_are_in_the_page_and_small(rows, tmp_path):
-    path = write(tmp_path, rows)
+    path = write(tmp_path, rows, **made(rows, (), ("montage",)))
     page = Page(path)
     assert page.tags.count("image") == 1
     assert "img-src data:" in page.policy
@@ -217,3 +247,220 @@ def test_a_file_in_place_of_the_folder_is_one_sentence(rows, tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(StoreError, match="a file stands where a folder is needed"):
         write(tmp_path / "taken", rows)
+
+
+def sentences(rows: pd.DataFrame, tables: list, figures: list) -> list[str]:
+    return summary_sentences(rows, tables, figures, ranking(rows))
+
+
+@pytest.mark.parametrize("names", [("norms",), ("runtimes",), ()])
+def test_without_its_table_the_best_is_read_from_another_ranking_or_from_the_rows(rows, names):
+    parts = made(rows, names, ())
+    run, best, certain = sentences(rows, parts["tables"], parts["figures"])
+    assert run.startswith("12 trials finished")
+    assert best == (
+        "The best average rank, 1.25, goes to the generator k-means 20 with norms l2/l2/l2 and "
+        "aggregation max, which reaches 65.00\xa0±\xa031.09\xa0%."
+    )
+    assert certain == "No significance test was made."
+
+
+def test_the_best_imprinting_of_a_diagram_under_any_name_is_told_from_its_pairs(rows):
+    pairs = [("least squares", "mean", 1.0, 3.0, True), ("least squares", "fps", 1.0, 2.0, False)]
+    columns = ["first", "second", "rank_first", "rank_second", "significant"]
+    pairs = pd.DataFrame([*pairs, ("fps", "mean", 2.0, 3.0, True)], columns=columns)
+    drawing = Drawing("figure2", "", "", None, {"_pairs": pairs}, "Of 3 pairs 2 differ. More.")
+    certain = sentences(rows, [], [drawing])[2]
+    assert certain == (
+        "Of 3 pairs 2 differ; the best imprinting, fps, differs from 1 of the 2 others."
+    )
+
+
+def test_a_summary_without_any_result_has_three_sentences(rows):
+    rows["status"], rows["accuracy"] = "missing", np.nan
+    parts = made(rows, ("norms",))
+    assert ranking(rows) is None
+    assert sentences(rows, parts["tables"], parts["figures"])[1:] == [
+        "There is no ranking, because no trial has a result.",
+        "No significance test was made, because results are missing.",
+    ]
+
+
+def grid(rng: np.random.Generator, **axes: list) -> pd.DataFrame:
+    """Return a row for each combination of values, with an accuracy of its own."""
+    frame = pd.MultiIndex.from_product(axes.values(), names=axes.keys()).to_frame(index=False)
+    fixed = {"mapping": "identity", "n_shot": None, "norm_inf": "l2", "norm_post": "l2"}
+    frame = frame.assign(**{k: v for k, v in fixed.items() if k not in axes})
+    frame = frame.assign(status="ok", agg="max", accuracy=rng.integers(400, 900, len(frame)) / 1000)
+    return frame.assign(trial_id=[str(i) for i in range(len(frame))], planned=True)
+
+
+PLACES = {"fm": ["a", "b"], "dataset": ["x", "y"], "task": ["all", "odd", "even"]}
+METHODS = {"gen": ["mean", "fps", "least_squares"], "norm_pre": ["l2", "none"], "seed": [0, 1, 2]}
+
+
+def test_the_ranking_of_a_complete_study_is_that_of_the_table(rows):
+    rows = grid(np.random.default_rng(1), **PLACES, **METHODS)
+    frame = made(rows, ("best_configurations",), ())["tables"][0].frame.set_index("generator")
+    best = ranking(rows).best.set_index("generator").loc[frame.index]
+    for column in ("norm_pre", "average_rank", "accuracy_mean", "accuracy_std", "n_instances"):
+        assert best[column].tolist() == frame[column].tolist()
+
+
+def test_instances_with_a_handful_of_configurations_have_no_say_in_the_choice():
+    rng = np.random.default_rng(2)
+    rows = grid(rng, **PLACES, **METHODS | {"norm_pre": ["l2", "none", "a", "b", "c"]})
+    rows.loc[(rows["gen"] == "mean") & (rows["norm_pre"] == "l2"), "accuracy"] = 0.95
+    draws = [f"d_in_1-2-{n}" for n in range(9)]
+    few = grid(rng, **PLACES, mapping=draws, **METHODS | {"gen": ["mean"]})
+    few["accuracy"] = 0.99
+    alone, both = ranking(rows), ranking(pd.concat([rows, few], ignore_index=True))
+    assert both.best["label"].tolist() == alone.best["label"].tolist()
+    assert both.best["average_rank"].tolist() == alone.best["average_rank"].tolist()
+    instances = both.instances
+    assert instances.groupby("setting")["main"].agg(["size", "all"]).to_dict("index") == {
+        "all rows": {"size": 12, "all": True},
+        "d_in_1-2, all rows": {"size": 108, "all": False},
+    }
+    assert sorted(instances["variant"].unique())[1] == "d_in_1-2-0, all rows"
+    drawn = pd.DataFrame(both.accuracy[~instances["main"]], columns=both.best["gen"])
+    assert (drawn["mean"] == 0.99).all()
+    assert drawn["fps"].isna().all()
+
+
+def test_a_failed_trial_takes_no_configuration_out_and_leaves_its_cell_empty():
+    rows = grid(np.random.default_rng(3), **PLACES, **METHODS)
+    rows.loc[(rows["gen"] == "mean") & (rows["norm_pre"] == "l2"), "accuracy"] = 0.95
+    hit = rows.index[(rows["gen"] == "mean") & (rows["norm_pre"] == "l2")][0]
+    rows.loc[hit, "status"], rows.loc[hit, "accuracy"] = "crashed", np.nan
+    found = ranking(rows)
+    first = found.best.iloc[0]
+    assert (first["gen"], first["norm_pre"], first["average_rank"]) == ("mean", "l2", 1.0)
+    assert (first["n_instances"], np.isnan(found.accuracy[:, 0]).sum()) == (11, 1)
+
+
+def test_a_generator_that_is_on_some_instances_only_is_ranked_there():
+    rows = grid(np.random.default_rng(4), **PLACES, **METHODS)
+    rows = rows[(rows["gen"] != "fps") | (rows["fm"] == "a")]
+    rows.loc[rows["gen"] == "fps", "accuracy"] = 0.95
+    best = ranking(rows).best.set_index("generator")
+    assert best["n_instances"].to_dict() == {"fps": 6, "mean": 12, "least squares": 12}
+    assert best.loc["fps", "average_rank"] == 1.5  # its two configurations share the first place
+
+
+def test_the_page_carries_the_medians_of_the_best_configurations(rows, tmp_path):
+    page = Page(write(tmp_path, rows, tables=[], figures=[]))
+    data = json.loads(page.data)
+    assert [g["name"] for g in data["generators"]] == ["k-means 20", "k-means 5", "mean"]
+    assert data["accuracy"][0] == [0.9, 0.8, 0.7, 0.2]
+    assert data["axes"]["dataset"] == [EVIL]
+    assert "<" not in page.data
+
+
+def test_more_instances_than_a_page_can_carry_are_a_sentence(tmp_path, rows):
+    found = ranking(rows)
+    n = VALUES // 3 + 1
+    many = pd.concat([found.instances] * (n // 4 + 1), ignore_index=True)
+    data = explorer(Ranking(found.best, many, np.tile(found.accuracy, (n // 4 + 1, 1))))
+    assert data["accuracy"] is None
+    assert data["n_instances"] == len(many)
+
+
+def test_what_lacks_results_lists_the_trials_and_the_command_until_it_is_made(rows, tmp_path):
+    missing = pd.DataFrame({"fm": ["a", "b"], "task": ["all", "odd"]})
+    refusal = Refusal("norms", "Norms", "2 trials lack results.", COMMAND, missing)
+    content = write(tmp_path, rows, tables=[refusal], figures=[]).read_text(encoding="utf-8")
+    assert '<a href="tables/norms_missing.csv">the 2 trials without a result (CSV)</a>' in content
+    assert f"<pre>{COMMAND}</pre>" in content
+    listed = tmp_path / "tables" / "norms_missing.csv"
+    assert listed.read_text() == "fm,task\na,all\nb,odd\n"
+    write(tmp_path, rows, **made(rows, ("norms",), ()))
+    assert not listed.exists()
+
+
+def test_every_part_has_the_command_that_makes_it(rows, tmp_path):
+    parts = made(rows)
+    tables = [replace(t, command=f"make {t.name}") for t in parts["tables"]]
+    figures = [replace(f, command=f"make {f.name}") for f in parts["figures"]]
+    content = write(tmp_path, rows, tables=tables, figures=figures).read_text(encoding="utf-8")
+    for part in (*tables, *figures):
+        assert content.count(f"<pre>make {part.name}</pre>") == 1
+
+
+def test_a_table_and_a_figure_of_one_name_have_ids_of_their_own(rows, tmp_path):
+    table = Table("same", "A", "", (Column("n", "n", COUNT),), pd.DataFrame({"n": [1]}))
+    figure = Drawing("same", "B", "", None, {}, "Nothing to draw.")
+    content = write(tmp_path, rows, tables=[table], figures=[figure]).read_text(encoding="utf-8")
+    ids = re.findall(r'\bid="([^"]+)"', content)
+    assert len(ids) == len(set(ids))
+    assert {"table-same", "figure-same"} <= set(ids)
+
+
+def test_long_tables_share_the_page_and_say_how_many_rows_are_in_the_file(rows, tmp_path):
+    frame = pd.DataFrame({f"c{i}": range(999) for i in range(40)})
+    columns = tuple(Column(name, name, COUNT) for name in frame)
+    tables = [Table(name, name, "", columns, frame) for name in ("a", "b")]
+    small = Table("c", "c", "", columns[:1], frame[["c0"]])
+    path = write(tmp_path, rows, tables=[*tables, small], figures=[])
+    content = path.read_text(encoding="utf-8")
+    # 24,000 cells: 999 of the small table, and half of the rest, 287 rows, for each of the others.
+    assert content.count("712 more rows are in the CSV file.") == 2
+    assert len((tmp_path / "tables" / "a.csv").read_text().splitlines()) == 1000
+    assert path.stat().st_size < 2_000_000
+
+
+@pytest.mark.parametrize("budget", [0, 7, 100, 1000])
+def test_shares_keep_to_the_budget_and_give_the_small_ones_all(budget):
+    sizes = [90, 0, 3, 400, 41]
+    given = shares(sizes, budget)
+    assert sum(given) <= budget
+    assert all(g <= s for g, s in zip(given, sizes, strict=True))
+    level = max(given)
+    assert all(g == s or g >= level - 1 for g, s in zip(given, sizes, strict=True))
+
+
+def noise_png(side: int) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(out, format="PNG")
+    return out.getvalue()
+
+
+def test_a_large_picture_becomes_a_small_image_of_the_same_width(tmp_path):
+    svg, png = tmp_path / "a.svg", tmp_path / "a.png"
+    svg.write_text('<svg width="504pt">' + "<path/>" * 40_000 + "</svg>")
+    png.write_bytes(noise_png(600))
+    (markup,) = pictures([("figure-a", 'A "big" one', svg, png)])
+    found = re.fullmatch(
+        r'<img src="data:image/png;base64,([^"]+)" alt="A &#34;big&#34; one" width="504" '
+        r'style="min-width: 504px">',
+        markup,
+    )
+    assert len(found[1]) <= 200_000
+    assert base64.b64decode(found[1]).startswith(b"\x89PNG")
+
+
+def test_an_image_is_never_made_smaller_than_one_can_read():
+    from PIL import Image
+
+    with Image.open(io.BytesIO(small_png(noise_png(500), limit=10))) as image:
+        assert 100 < image.width <= 160
+
+
+def test_many_pictures_share_what_a_page_may_take(tmp_path):
+    svg, png = tmp_path / "a.svg", tmp_path / "a.png"
+    svg.write_text('<svg width="504pt">' + "<path/>" * 26_000 + "</svg>")
+    png.write_bytes(noise_png(300))
+    made = pictures([(f"figure-{i}", "", svg, png) for i in range(14)])
+    assert {text[:4] for text in made} == {"<img"}
+    assert sum(map(len, made)) <= 2_500_000
+
+
+def test_names_that_differ_by_a_number_are_in_its_order_and_the_main_setting_is_first():
+    n_shot = {"n_shot": [10, 2, 1]}
+    rows = grid(np.random.default_rng(5), **PLACES, **METHODS)
+    few = grid(np.random.default_rng(5), **PLACES, **n_shot, **METHODS | {"gen": ["mean"]})
+    settings = explorer(ranking(pd.concat([rows, few], ignore_index=True)))["axes"]["setting"]
+    assert settings == ["all rows", "1-shot", "2-shot", "10-shot"]

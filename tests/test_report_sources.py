@@ -92,8 +92,17 @@ def test_who_names_tables_of_a_study_gets_no_figures(mine):
     assert [part.sweep for part in job.parts] == ["small/a"]
 
 
+def test_no_tables_of_a_study_leaves_its_figures():
+    job = composed("+study=mobilenet_v1", "table=[]", "figure=[figure5]")
+    assert (job.raw["table"], list(job.raw["figure"])) == ({}, ["figure5"])
+    job = composed("+study=mobilenet_v1", "table=[]")
+    assert job.raw["table"] == {}
+    assert len(job.raw["figure"]) > 10
+
+
 def test_the_published_study_and_ours_compose_and_name_every_table_and_figure_of_the_paper():
     tables = {f"table{x}" for x in ("1", "2", "3", "4", "5", "6", "A1", "A2", "A3", "A5")}
+    tables |= {"sectionA5"}
     diagrams = {f"figure{x}" for x in ("2", "5", "7", "8", "9", "A1", "A2", "A3")}
     lines = {f"figure{x}" for x in ("6", "10", "11a", "11b", "12", "A4", "A6a", "A6b", "A7")}
     figures = diagrams | lines | {"runtimes"}

@@ -18,7 +18,7 @@ from imprint_bench.analysis.compared import (
     with_means,
 )
 from imprint_bench.analysis.drawing import Drawing
-from imprint_bench.analysis.frames import best_of_groups, medians, summarize
+from imprint_bench.analysis.frames import best_of_groups, group_columns, medians, summarize
 from imprint_bench.analysis.labels import group_labels, instance_labels
 from imprint_bench.analysis.table import COUNT, FRACTION, NUMBER, Column, P, Table
 from imprint_bench.core.comparison import Procedure
@@ -240,8 +240,6 @@ def _choose(
     allow_incomplete: bool,
 ) -> _Chosen:
     """Return the accuracies of the best configuration of every group."""
-    from imprint_bench.analysis.tables import group_columns
-
     view = medians(rows, where=where, allow_incomplete=allow_incomplete)
     summary = summarize(view)
     best = best_of_groups(summary, group_columns(summary, per))

@@ -14,11 +14,16 @@ import pandas as pd
 from imprint_bench.analysis.collapse import nc1_over_d
 from imprint_bench.analysis.comparing import critical_difference
 from imprint_bench.analysis.drawing import Drawing
-from imprint_bench.analysis.frames import Medians, best_of_groups, medians, summarize
+from imprint_bench.analysis.frames import (
+    Medians,
+    best_of_groups,
+    group_columns,
+    medians,
+    summarize,
+)
 from imprint_bench.analysis.labels import ORACLES, group_labels
 from imprint_bench.analysis.montage import montage
-from imprint_bench.analysis.paper import diagrams
-from imprint_bench.analysis.tables import group_columns
+from imprint_bench.analysis.paper import diagrams, gains, k_by_d, over_d, over_k, over_n, runtimes
 from imprint_bench.registry import Registry
 
 FIGURES: Registry[Callable[..., Drawing | list[Drawing]]] = Registry("figure")
@@ -27,6 +32,16 @@ FIGURES.add("montage", montage)
 FIGURES.add("nc1_over_d", nc1_over_d)
 for _name in diagrams.SHOWN:
     FIGURES.add(_name, diagrams.diagram_of(_name))
+FIGURES.add("figure6", over_k.figure6)
+FIGURES.add("figure10", over_n.figure10)
+FIGURES.add("figureA4", over_n.figure_a4)
+FIGURES.add("figure11a", over_d.figure11a)
+FIGURES.add("figure11b", k_by_d.figure11b)
+FIGURES.add("figureA6a", k_by_d.figure_a6a)
+FIGURES.add("figureA6b", k_by_d.figure_a6b)
+FIGURES.add("figure12", gains.figure12)
+FIGURES.add("figureA7", over_d.figure_a7)
+FIGURES.add("runtimes", runtimes.runtimes)
 
 
 @FIGURES.register("accuracy_over_k")

@@ -245,3 +245,22 @@ def best_of_groups(summary: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         ["average_rank", "accuracy_mean"], ascending=[True, False], kind="stable"
     )
     return ordered.drop_duplicates(by) if by else ordered.head(1)
+
+
+def group_columns(summary: pd.DataFrame, per: list[str]) -> list[str]:
+    """Return the columns of `summary` that make a group; ``gen`` brings its parameters along.
+
+    Raises
+    ------
+    ConfigError
+        If an entry of `per` is no axis of a configuration.
+    """
+    axes = method_columns(summary)
+    out: list[str] = []
+    for name in per:
+        if name not in axes:
+            raise ConfigError(
+                f"per: unknown axis {name!r}; known: {', '.join(axes)}." + did_you_mean(name, axes)
+            )
+        out += [name, *parameter_columns(summary, f"{name}_")] if name in ("gen", "agg") else [name]
+    return out

@@ -18,8 +18,8 @@ from imprint_bench.analysis.frames import (
     NORMS,
     Medians,
     best_of_groups,
+    group_columns,
     medians,
-    method_columns,
     parameter_columns,
     select,
     summarize,
@@ -30,10 +30,11 @@ from imprint_bench.analysis.labels import (
     aggregation_labels,
     generator_labels,
 )
+from imprint_bench.analysis.paper import gains
 from imprint_bench.analysis.paper import tables as paper
 from imprint_bench.analysis.paper.generation_time import table_a5
 from imprint_bench.analysis.table import COUNT, FRACTION, N_SHOT, RANK, SECONDS, TEXT, Column, Table
-from imprint_bench.errors import ConfigError, IncompleteError, did_you_mean
+from imprint_bench.errors import IncompleteError
 from imprint_bench.registry import Registry
 
 TABLES: Registry[Callable[..., Table | list[Table]]] = Registry("table")
@@ -48,7 +49,9 @@ TABLES.add("table6", paper.table6)
 TABLES.add("tableA1", paper.table_a1)
 TABLES.add("tableA2", paper.table_a2)
 TABLES.add("tableA3", paper.table_a3)
+TABLES.add("gain_over_nc1", gains.gain_over_nc1)
 TABLES.add("tableA5", table_a5)
+TABLES.add("sectionA5", paper.section_a5)
 
 RESULTS = (
     Column("accuracy_mean", "accuracy %", FRACTION),
@@ -220,25 +223,6 @@ def runtimes(rows: pd.DataFrame, *, where: Mapping[str, Any] | None = None) -> T
         "share are counted with each of them."
     )
     return _finish("runtimes", "Generation time", caption, columns, frame)
-
-
-def group_columns(summary: pd.DataFrame, per: list[str]) -> list[str]:
-    """Return the columns of `summary` that make a group; ``gen`` brings its parameters along.
-
-    Raises
-    ------
-    ConfigError
-        If an entry of `per` is no axis of a configuration.
-    """
-    axes = method_columns(summary)
-    out: list[str] = []
-    for name in per:
-        if name not in axes:
-            raise ConfigError(
-                f"per: unknown axis {name!r}; known: {', '.join(axes)}." + did_you_mean(name, axes)
-            )
-        out += [name, *parameter_columns(summary, f"{name}_")] if name in ("gen", "agg") else [name]
-    return out
 
 
 def _of_methods(

@@ -109,6 +109,26 @@ def wilcoxon_pair(a: ArrayLike, b: ArrayLike) -> PairedTest:
     return PairedTest(p, statistic, "normal")
 
 
+def least_p(n_instances: int) -> float:
+    """Return a bound below which `wilcoxon_pair` gives no p-value, however clear the difference.
+
+    The exact distribution ends at 2^(1 - n), all signs equal. The normal
+    approximation is farthest from zero where all differences are equal, at
+    z = sqrt(n), by the inequality of Cauchy and Schwarz.
+
+    Parameters
+    ----------
+    n_instances : int
+        At least 1.
+
+    Examples
+    --------
+    >>> round(least_p(5), 4), least_p(30) == 2**-29
+    (0.0253, True)
+    """
+    return min(2.0 ** (1 - n_instances), math.erfc(math.sqrt(n_instances / 2)))
+
+
 def effect(a: ArrayLike, b: ArrayLike, *, seed: int = 0) -> Effect:
     """Describe the difference between two methods.
 
@@ -150,46 +170,6 @@ def effect(a: ArrayLike, b: ArrayLike, *, seed: int = 0) -> Effect:
 def identical(a: ArrayLike, b: ArrayLike) -> bool:
     """Tell whether two methods have the same score on every instance, up to rounding."""
     return not _signed_ranks(*_pair(a, b))[0].any()
-
-
-def holm(p: ArrayLike) -> np.ndarray:
-    """Return p-values adjusted for all tests by Holm's step-down.
-
-    Parameters
-    ----------
-    p : array_like of shape (n_tests,)
-        Unadjusted p-values in [0, 1], in any order.
-
-    Returns
-    -------
-    adjusted : ndarray of shape (n_tests,)
-        In the order of `p`. A test is significant where this is at most alpha.
-
-    Raises
-    ------
-    DataError
-        If a value is no probability.
-
-    References
-    ----------
-    S. Holm, "A simple sequentially rejective multiple test procedure",
-    Scandinavian Journal of Statistics 6, 1979.
-
-    Examples
-    --------
-    >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    values = np.asarray(p, dtype=float)
-    bad = values[~((values >= 0) & (values <= 1))]
-    if values.ndim != 1 or bad.size:
-        got = f"{bad[0]!s}" if bad.size else f"{values.ndim} dimensions"
-        raise DataError(f"holm: expected a list of p-values between 0 and 1, got {got}.")
-    order = np.argsort(values, kind="stable")
-    factors = np.arange(len(values), 0, -1)
-    adjusted = np.empty(len(values))
-    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1.0)
-    return adjusted
 
 
 def _pair(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

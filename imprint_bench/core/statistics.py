@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 
 from imprint_bench.core.cliques import cliques
 from imprint_bench.core.comparison import Comparison, Pair, Procedure, Shown
+from imprint_bench.core.multiple_testing import holm
 from imprint_bench.core.paired_tests import (
     Effect,
     PairedTest,
     effect,
-    holm,
     identical,
     wilcoxon_pair,
 )

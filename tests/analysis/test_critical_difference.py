@@ -37,6 +37,12 @@ def frame(k, *, seed=0, n=40, effect=0.01):
     return pd.DataFrame(scores, index=[f"instance {i}" for i in range(n)], columns=names(k))
 
 
+def renamed(k):
+    """Return a table whose methods have names as long as they get."""
+    long = "k-medoids 20 · none/quantile/none · mnn m=50 mahalanobis distance"
+    return frame(k).set_axis([f"{long} {i}" for i in range(k)], axis=1)
+
+
 def merged(k):
     table = frame(k)
     table.iloc[:, 2] = table.iloc[:, 3]
@@ -46,6 +52,7 @@ def merged(k):
 
 COMPARISONS = {
     **{f"{k} methods": compare_frame(frame(k)) for k in range(2, 31)},
+    **{f"{k} long names": compare_frame(renamed(k)) for k in (2, 7, 20, 30)},
     "crowded": compare_frame(frame(30, effect=0.0, n=200)),
     "clear": compare_frame(frame(30, effect=1.0)),
     "merged": compare_frame(merged(8)),
@@ -203,7 +210,9 @@ def test_notes_say_what_the_picture_alone_would_hide():
 # Drawing
 
 
-@pytest.mark.parametrize("name", ["2 methods", "30 methods", "merged", "nemenyi", "long"])
+@pytest.mark.parametrize(
+    "name", ["2 methods", "30 methods", "30 long names", "merged", "nemenyi", "long"]
+)
 def test_drawn_texts_stay_within_their_boxes(name):
     comparison = COMPARISONS[name]
     plan = layout(comparison)
@@ -284,6 +293,13 @@ def test_nullable_columns_are_read(kind):
     assert compare_frame(table, allow_incomplete=True).n_instances == 39
 
 
+def test_an_infinite_score_is_named():
+    table = frame(3)
+    table.iloc[2, 1] = np.inf
+    with pytest.raises(DataError, match=rf"infinite 1 cell of 120 \({names(2)[1]} on instance 2"):
+        compare_frame(table)
+
+
 def test_too_few_whole_instances_get_one_sentence():
     table = frame(3, n=4)
     table.iloc[1:, 0] = np.nan
@@ -347,7 +363,8 @@ def test_the_caption_counts_hidden_pairs():
         (COMPARISONS["paper_compat"], "For comparison with published numbers (paper_compat)"),
         (COMPARISONS["clear"], "Of 435 pairs "),
         (compare([[2, 1], [4, 3]], ["a", "b"]), "The two methods do not differ significantly"),
-        (compare_frame(frame(12, n=6)), "no p-value below 0.031, too large for Holm's correction"),
+        (compare_frame(frame(7), procedure="nemenyi"), "differ significantly in the Nemenyi test"),
+        (compare_frame(frame(12, n=6)), "no p-value below 0.014, too large for Holm's correction"),
     ],
 )
 def test_the_caption_says_what_is_special(comparison, sentence):

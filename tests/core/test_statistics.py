@@ -3,9 +3,12 @@ import re
 
 import numpy as np
 import pytest
+import scipy.integrate
+import scipy.special
 import scipy.stats
 from statsmodels.stats.multitest import multipletests
 
+from imprint_bench.core.paired_tests import least_p
 from imprint_bench.core.statistics import (
     average_ranks,
     cliques,
@@ -19,6 +22,7 @@ from imprint_bench.core.statistics import (
     wilcoxon_pair,
 )
 from imprint_bench.errors import ConfigError, DataError, ImprintError, IncompleteError
+from imprint_bench.seeding import stream
 
 # Demsar 2006, table 6: ranks of C4.5 as it is, with m, cf and both tuned, on 14 data sets.
 DEMSAR = -np.array(
@@ -40,6 +44,10 @@ DEMSAR = -np.array(
     ]
 )
 C45 = ["C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf"]
+
+
+def near(expected):
+    return pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
 def table(seed, n=20, k=5, decimals=2, spread=0.02):
@@ -81,8 +89,7 @@ def test_friedman_is_that_of_scipy(k, decimals):
     scores = table(k, k=k, decimals=decimals)
     expected = scipy.stats.friedmanchisquare(*scores.T)
     result = friedman(scores)
-    assert result.chi2 == pytest.approx(expected.statistic, rel=1e-10)
-    assert result.p == pytest.approx(expected.pvalue, rel=1e-9)
+    assert (result.chi2, result.p) == near((expected.statistic, expected.pvalue))
 
 
 @pytest.mark.parametrize("decimals", [2, 8])
@@ -93,8 +100,8 @@ def test_iman_davenport_is_the_analysis_of_variance_of_the_ranks(decimals):
     rest = ranks - ranks.mean(axis=0) - ranks.mean(axis=1, keepdims=True) + ranks.mean()
     f = methods / (np.square(rest).sum() / ((n - 1) * (k - 1)))
     result = friedman(table(3, decimals=decimals))
-    assert result.iman_davenport_f == pytest.approx(f)
-    assert result.iman_davenport_p == pytest.approx(scipy.stats.f.sf(f, k - 1, (n - 1) * (k - 1)))
+    assert result.iman_davenport_f == near(f)
+    assert result.iman_davenport_p == near(scipy.stats.f.sf(f, k - 1, (n - 1) * (k - 1)))
 
 
 def test_friedman_of_demsars_example():
@@ -104,12 +111,12 @@ def test_friedman_of_demsars_example():
     assert (n - 1) * uncorrected / (n * (k - 1) - uncorrected) == pytest.approx(3.69, abs=0.005)
     squares = np.square(-DEMSAR).sum()  # ties take from n k (k + 1) (2 k + 1) / 6
     correction = (squares - n * k * 6.25) / (n * k * (k * k - 1) / 12)
-    assert friedman(DEMSAR).chi2 == pytest.approx(uncorrected / correction)
+    assert friedman(DEMSAR).chi2 == near(uncorrected / correction)
 
 
 def test_friedman_of_two_methods_is_the_sign_test_without_continuity_correction():
     scores = np.array([[0.9, 0.8]] * 9 + [[0.7, 0.8]] * 3 + [[0.5, 0.5]])
-    assert friedman(scores).chi2 == pytest.approx((9 - 3) ** 2 / (9 + 3))
+    assert friedman(scores).chi2 == near((9 - 3) ** 2 / (9 + 3))
 
 
 def test_friedman_of_equal_and_of_perfectly_ordered_methods():
@@ -134,7 +141,7 @@ def test_the_exact_distribution_is_that_of_all_signs(n):
     statistic = min(ranks[signs > 0].sum(), ranks[signs < 0].sum())
     result = wilcoxon_pair(rng.permutation(signs * ranks), np.zeros(n))
     assert (result.statistic, result.distribution) == (statistic, "exact")
-    assert result.p == pytest.approx(np.mean(np.minimum(positive, total - positive) <= statistic))
+    assert result.p == near(np.mean(np.minimum(positive, total - positive) <= statistic))
 
 
 @pytest.mark.parametrize("n", [4, 25, 50])
@@ -143,7 +150,7 @@ def test_the_exact_test_is_that_of_scipy(n):
     expected = scipy.stats.wilcoxon(a, b, method="exact")
     result = wilcoxon_pair(a, b)
     assert result.distribution == "exact"
-    assert (result.statistic, result.p) == pytest.approx(tuple(expected))
+    assert (result.statistic, result.p) == near(tuple(expected))
 
 
 @pytest.mark.parametrize(("n", "decimals"), [(51, 9), (12, 1), (30, 1), (40, 2), (200, 2)])
@@ -155,7 +162,7 @@ def test_the_normal_approximation_is_that_of_scipy(n, decimals):
     )
     result = wilcoxon_pair(a, b)
     assert result.distribution == "normal"
-    assert (result.statistic, result.p) == pytest.approx(tuple(expected))
+    assert (result.statistic, result.p) == near(tuple(expected))
 
 
 def test_a_zero_or_a_tie_or_many_instances_rule_out_the_exact_distribution():
@@ -171,6 +178,14 @@ def test_ties_that_rounding_hides_are_found():
     a, b = np.array([0.9, 0.8, 0.7, 0.95]), np.array([0.8, 0.7, 0.5, 0.6])
     assert len(set(a - b)) == 4
     assert wilcoxon_pair(a, b).distribution == "normal"
+
+
+@pytest.mark.parametrize("n", range(2, 9))
+def test_no_difference_has_a_smaller_p_value_than_the_least(n):
+    clear = [wilcoxon_pair(gains, np.zeros(n)).p for gains in (np.ones(n), np.arange(1.0, n + 1))]
+    assert min(clear) == near(least_p(n))
+    found = itertools.product([-1, 0, 1, 2], repeat=min(n, 5))
+    assert all(wilcoxon_pair(x, np.zeros(len(x))).p >= least_p(len(x)) - 1e-15 for x in found)
 
 
 def test_identical_methods_do_not_differ():
@@ -198,11 +213,11 @@ def test_the_type_1_error_on_tied_data_stays_near_its_nominal_level(decimals):
 def test_holm_is_that_of_statsmodels(n):
     p = np.round(np.random.default_rng(n).random(n) ** 4, 3)
     expected = multipletests(p, method="holm")[1] if n else []
-    np.testing.assert_allclose(holm(p), expected)
+    np.testing.assert_allclose(holm(p), expected, rtol=1e-12)
 
 
 def test_holm_adjusts_equal_p_values_equally():
-    assert holm([0.02, 0.01, 0.02, 0.02]).tolist() == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.02, 0.01, 0.02, 0.02]).tolist() == near([0.06, 0.04, 0.06, 0.06])
 
 
 @pytest.mark.parametrize(
@@ -211,6 +226,27 @@ def test_holm_adjusts_equal_p_values_equally():
 def test_nemenyi_critical_values_are_those_of_demsars_table_5(k, q):
     unit = np.sqrt(k * (k + 1) / (6 * 30))
     assert nemenyi_critical_difference(k, 30) == pytest.approx(q * unit, abs=1.1e-3 * unit)
+
+
+@pytest.mark.parametrize(("k", "q"), [(2, 1.0), (3, 2.0), (5, 3.5), (12, 4.5), (30, 6.0)])
+def test_nemenyi_p_values_are_the_integral_of_the_studentized_range(k, q):
+    # The range of k standard normal numbers: one is the lowest, the others lie above it.
+    def density(z):
+        inside = scipy.special.ndtr(z + q) - scipy.special.ndtr(z)
+        return k * scipy.stats.norm.pdf(z) * inside ** (k - 1)
+
+    expected, _ = scipy.integrate.quad(density, -12, 12, epsabs=1e-13, epsrel=1e-13, limit=200)
+    difference = q * np.sqrt(k * (k + 1) / (12 * 40))
+    result = nemenyi_p(difference, n_methods=k, n_instances=40)
+    assert result == pytest.approx(1 - expected, abs=1e-10)
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.05, 0.1])
+@pytest.mark.parametrize("k", [2, 7, 30])
+def test_the_nemenyi_critical_difference_is_the_quantile_of_scipys_studentized_range(k, alpha):
+    quantile = scipy.stats.studentized_range.ppf(1 - alpha, k, np.inf)
+    expected = quantile / np.sqrt(2) * np.sqrt(k * (k + 1) / (6 * 48))  # Demsar's formula
+    assert nemenyi_critical_difference(k, 48, alpha) == near(expected)
 
 
 def test_nemenyi_p_values_fit_the_critical_difference():
@@ -226,7 +262,7 @@ def test_nemenyi_p_values_are_those_of_scikit_posthocs():
     expected = posthoc_nemenyi_friedman(scores).to_numpy()
     result = compare(scores, list("01234"), procedure="nemenyi")
     for pair in result.pairs:
-        assert pair.p == pytest.approx(expected[int(pair.first), int(pair.second)])
+        assert pair.p == near(expected[int(pair.first), int(pair.second)])
 
 
 # Effects
@@ -236,7 +272,7 @@ def test_effects_of_a_hand_sized_example():
     result = effect([5, 5, 5, 5, 5], [4, 3, 5, 8, 1])  # differences 1 2 0 -3 4; ranks 2 3 1 4 5
     assert (result.wins, result.ties, result.losses) == (3, 1, 1)
     assert result.median_difference == 1
-    assert result.rank_biserial == pytest.approx((2 + 3 + 5 - 4) / 14)
+    assert result.rank_biserial == near((2 + 3 + 5 - 4) / 14)
     assert (result.interval_low, result.interval_high) == (-3, 4)
 
 
@@ -248,6 +284,37 @@ def test_the_bootstrap_interval_is_that_of_plain_resampling():
     low, high = np.quantile(medians, [0.025, 0.975])
     assert (result.interval_low, result.interval_high) == pytest.approx((low, high), abs=1e-3)
     assert result.interval_low <= result.median_difference <= result.interval_high
+
+
+@pytest.mark.parametrize("n", [2, 7, 48])
+def test_the_bootstrap_interval_is_that_of_a_loop_over_the_same_draws(n):
+    a, b = table(n, n=n, k=2, decimals=6).T
+    rng, gains = stream(3, "bootstrap", n), np.sort(a - b)
+    draws = [rng.integers(n, size=(1000, n), dtype=np.int32) for _ in range(10)]
+    medians = [np.median(gains[places]) for draw in draws for places in draw]
+    result = effect(a, b, seed=3)
+    expected = np.quantile(medians, [0.025, 0.975]).tolist()
+    assert [result.interval_low, result.interval_high] == near(expected)
+
+
+def test_the_bootstrap_interval_is_that_of_scipy():
+    a, b = table(6, n=45, k=2, decimals=8).T
+    expected = scipy.stats.bootstrap(
+        (a - b,), np.median, method="percentile", n_resamples=20_000, rng=0
+    ).confidence_interval
+    result = effect(a, b)
+    assert (result.interval_low, result.interval_high) == pytest.approx(tuple(expected), abs=2e-3)
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 9])
+@pytest.mark.parametrize("n", [3, 20, 60])
+def test_rank_biserial_is_what_scipys_ranks_give(n, decimals):
+    a, b = np.rint(np.random.default_rng(n).random((2, n)) * 10**decimals)
+    gains = a - b
+    ranks = np.where(gains == 0, 0, scipy.stats.rankdata(np.abs(gains)))
+    expected = (ranks[gains > 0].sum() - ranks[gains < 0].sum()) / ranks.sum()
+    assert effect(a, b).rank_biserial == near(expected)
+    assert effect(a, b).median_difference == near(np.median(gains))
 
 
 def test_the_bootstrap_repeats_itself_and_depends_on_the_seed():
@@ -334,9 +401,9 @@ def test_pairs_are_those_of_scipy_and_statsmodels():
         scipy.stats.wilcoxon(*(scores[:, names.index(x)] for x in (p.first, p.second))).pvalue
         for p in result.pairs
     ]
-    assert [p.p for p in result.pairs] == pytest.approx(expected)
+    assert [p.p for p in result.pairs] == near(expected)
     adjusted = multipletests(expected, method="holm")[1]
-    assert [p.adjusted_p for p in result.pairs] == pytest.approx(adjusted)
+    assert [p.adjusted_p for p in result.pairs] == near(adjusted.tolist())
 
 
 def test_demsars_example_by_the_nemenyi_test():

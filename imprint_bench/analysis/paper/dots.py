@@ -31,7 +31,8 @@ def draw_gains(dots: pd.DataFrame) -> Figure:
     for axes, measure in zip(grid, MEASURES, strict=True):
         tidy(axes)
         axes.set_title(TITLES[measure], fontsize=TEXT)
-        _numbered(axes, dots.loc[dots[measure] > 0, measure], steps=(1, 2, 5))
+        positive = dots.loc[dots[measure] > 0, measure].tolist()
+        _numbered(axes, [*positive, 1.0], steps=(1, 2, 5))  # the threshold is always in view
         axes.axvline(1, color="0.6", lw=0.8)
         axes.axhline(0, color="0.6", lw=0.8)
         for i, fm in enumerate(fms):
@@ -83,7 +84,7 @@ def draw_seconds(data: pd.DataFrame) -> Figure:
     tidy(axes)
     axes.grid(axis="x", color="0.9", lw=0.6)
     axes.grid(visible=False, axis="y")
-    _numbered(axes, data["seconds"], steps=(1,))
+    _numbered(axes, data["seconds"].tolist(), steps=(1,))
     groups = [data.loc[data["name"] == name] for name in names]
     for y, group in enumerate(groups):
         _draw_box(axes, y, group["seconds"].to_numpy(dtype=float))
@@ -106,12 +107,10 @@ def draw_seconds(data: pd.DataFrame) -> Figure:
     return figure
 
 
-def _numbered(axes: Axes, values: pd.Series, *, steps: tuple[int, ...]) -> None:
+def _numbered(axes: Axes, values: list[float], *, steps: tuple[int, ...]) -> None:
     """Make the x axis logarithmic, with plain numbers at these steps of every decade."""
     axes.set_xscale("log")
-    if values.empty:
-        return
-    low, high = values.min() / 1.3, values.max() * 1.3
+    low, high = min(values) / 1.3, max(values) * 1.3
     decades = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
     every = [step * 10.0**e for e in decades for step in steps]
     places = [place for place in every if low <= place <= high]

@@ -27,6 +27,21 @@ HOW = (
     "in percentage points, for every seed; then the mean over seeds and over the mappings of one d."
 )
 NOTHING = "it takes k-means with k = 1 and k = 5, norms l2/l2/l2 and aggregation max."
+SHARED = "Dots of one foundation model share images, so p describes and does not test."
+FITTED = (
+    Column("measure", "NC1"),
+    Column("subset", "dots"),
+    Column("n", "n", COUNT),
+    Column("slope", "points per decade", NUMBER),
+    Column("r_squared", "R^2", NUMBER),
+    Column("rho", "Spearman's rho", NUMBER),
+    Column("p", "p", P),
+)
+PUBLISHED = (
+    Column("paper_rho", "paper's rho", NUMBER),
+    Column("paper_r_squared", "paper's R^2", NUMBER),
+    Column("paper_slope", "paper's points per decade", NUMBER),
+)
 # Saved in the published notebook of the analysis, for NC1 as published: rho, R^2, slope.
 PAPERS = {
     "all": (0.818, 0.356, 6.82),
@@ -70,14 +85,14 @@ def figure12(
     ----------
     Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, equation 1 and figure 12.
     """
-    name, title = "figure12", "Gain of five proxies over one against NC1"
+    name, title = "figure12", "Figure 12: gain of five proxies over one against NC1"
     sentences = [
         HOW,
         WHAT,
         "Filled: mean over the mappings that join d classes under each label; hollow: whole "
         "datasets. Line: least squares over all dots on log10(NC1). Left: NC1 by equation 1; "
         "right: as the authors' code computes it, which the paper shows.",
-        "Dots of one foundation model share images, so p describes and does not test.",
+        SHARED,
     ]
     found = _of_two_k(select(rows, where))
     if found is None:
@@ -117,42 +132,34 @@ def gain_over_nc1(
     ----------
     Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, figure 12.
     """
-    name, title = "gain_over_nc1", "Gain of five proxies over one against NC1"
+    name, title = (
+        "gain_over_nc1",
+        "Figure 12 in numbers: the gain of five proxies over one against NC1",
+    )
     found = _of_two_k(select(rows, where))
     notes: list[str] = []
     if found is None:
-        dots = pd.DataFrame(columns=[*PLACE, "d", "gain", *MEASURES]).astype(
+        dots = pd.DataFrame(columns=["fm", "gain", *MEASURES]).astype(
             dict.fromkeys(["gain", *MEASURES], float)
         )
         lead = f"There is nothing to fit: {NOTHING}"
     else:
         dots, notes = _dots(found, collapse, allow_incomplete=allow_incomplete, at=name)
         lead = sides_of_one(dots)
-    frame = fits_of(dots)
-    columns = [
-        Column("measure", "NC1"),
-        Column("subset", "dots"),
-        Column("n", "n", COUNT),
-        Column("slope", "points per decade", NUMBER),
-        Column("r_squared", "R^2", NUMBER),
-        Column("rho", "Spearman's rho", NUMBER),
-        Column("p", "p", P),
-    ]
+    frame, columns, tail = fits_of(dots), FITTED, ""
+    if set(dots["fm"]) == FMS:
+        frame, columns = _with_papers(frame), FITTED + PUBLISHED
+        tail = "The paper's values are those of its published notebook."
     sentences = [
         lead,
         HOW,
         "A dot per foundation model and d or whole dataset; straight line on log10(NC1).",
-        "Dots of one foundation model share images, so p describes and does not test.",
+        SHARED,
+        tail,
     ]
-    if set(dots["fm"]) == FMS:
-        frame = _with_papers(frame)
-        columns += [
-            Column("paper_rho", "paper's rho", NUMBER),
-            Column("paper_r_squared", "paper's R^2", NUMBER),
-            Column("paper_slope", "paper's points per decade", NUMBER),
-        ]
-        sentences.append("The paper's values are those of its published notebook.")
-    return Table(name, title, caption_of(sentences, *notes), tuple(columns), frame)
+    kept = frame[[column.name for column in columns]]
+    caption, data = caption_of(sentences, *notes), {"_dots": dots}
+    return Table(name, title, caption, columns, kept, data=data, finding=lead)
 
 
 def _of_two_k(rows: pd.DataFrame) -> pd.DataFrame | None:
@@ -209,5 +216,5 @@ def _with_papers(frame: pd.DataFrame) -> pd.DataFrame:
         PAPERS[subset] if measure == "as published" else (float("nan"),) * 3
         for measure, subset in zip(frame["measure"], frame["subset"], strict=True)
     ]
-    names = ["paper_rho", "paper_r_squared", "paper_slope"]
+    names = [column.name for column in PUBLISHED]
     return frame.join(pd.DataFrame(values, columns=names, index=frame.index))

@@ -24,6 +24,8 @@ from imprint_bench.analysis.paper.view import (
     one_per_k,
 )
 
+TITLES = {"figure11b": "Figure 11b", "figureA6a": "Figure A.6a", "figureA6b": "Figure A.6b"}
+
 
 def figure11b(
     rows: pd.DataFrame,
@@ -105,7 +107,7 @@ def _figure(
     name: str, gen: str, norms: Sequence[str], rows: pd.DataFrame, *, allow_incomplete: bool
 ) -> Drawing:
     triple = "/".join(norms)
-    title = f"Accuracy of {spell(gen)} over k, by d"
+    title = f"{TITLES[name]}: accuracy of {spell(gen)} over k, by d"
     sentences = [
         f"Accuracy of {spell(gen)} (norms {triple}, aggregation max) over k, the number of proxies "
         "per class.",

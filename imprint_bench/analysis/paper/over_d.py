@@ -64,7 +64,7 @@ def figure11a(
     ----------
     Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, equation 1 and figure 11a.
     """
-    name, title = "figure11a", "NC1 over d"
+    name, title = "figure11a", "Figure 11a: NC1 over d"
     view, notes = in_view(select(rows, where), collapse, allow_incomplete=allow_incomplete)
     sentences = [
         WHAT,
@@ -160,7 +160,7 @@ def figure_a7(
     ----------
     Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, figure A.7.
     """
-    name, title = "figureA7", "One proxy and the best k over d"
+    name, title = "figureA7", "Figure A.7: one proxy and the best k over d"
     sentences = [
         "Accuracy over d, the original classes under each label: per mapping the median over "
         f"seeds, then the mean over the mappings, with the {BAND} over mappings as a band.",

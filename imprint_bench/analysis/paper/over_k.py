@@ -49,7 +49,7 @@ def figure6(
     ----------
     Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, figure 6.
     """
-    name, title = "figure6", "Accuracy over k, by generator"
+    name, title = "figure6", "Figure 6: accuracy over k, by generator"
     found = chosen(select(rows, where))
     sentences = [
         "Accuracy (median over seeds) over k, the number of proxies per class, with norms "
@@ -98,7 +98,7 @@ def _finding(data: pd.DataFrame) -> str:
     limited = means[~means["gen"].isin([*ORACLES, ALL_ROWS])]
     parts = []
     if not limited.empty:
-        top = limited.loc[limited["mean"].idxmax()]
+        top = limited.sort_values("mean", kind="stable").iloc[-1]
         at = "" if pd.isna(top["k"]) else f" with k = {top['k']}"
         parts.append(f"{top['generator']}{at} is the best imprinting, {100 * top['mean']:.2f} %")
     every = means[means["gen"] == ALL_ROWS]

@@ -58,7 +58,7 @@ def figure10(
     ----------
     Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, figure 10.
     """
-    name, title = "figure10", "Accuracy over the training rows per class"
+    name, title = "figure10", "Figure 10: accuracy over the training rows per class"
     lead = "Accuracy of k-means, averaged over the foundation models within each seed: mean over"
     return _figure(name, title, lead, [], select(rows, where), allow_incomplete=allow_incomplete)
 
@@ -83,7 +83,7 @@ def figure_a4(
     ----------
     Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, figure A.4.
     """
-    name, title = "figureA4", "Accuracy over the training rows per class, by foundation model"
+    name, title = "figureA4", "Figure A.4: accuracy over the training rows, by foundation model"
     lead = "Accuracy of k-means: mean over"
     view = select(rows, where)
     return _figure(name, title, lead, ["fm"], view, allow_incomplete=allow_incomplete)

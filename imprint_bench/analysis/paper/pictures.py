@@ -47,7 +47,7 @@ def draw_generators_over_k(data: pd.DataFrame) -> Figure:
             axes.set_visible(False)
             continue
         for (gen, name), line in found[place].groupby(["gen", "generator"]):
-            _draw_generator(axes, line, entries[name], level=gen == ALL_ROWS)
+            _draw_generator(axes, line, entries[str(name)], level=gen == ALL_ROWS)
         across = min(len(columns), 3) if len(rows) == 1 else len(columns)
         ticks(axes, np.log10(ks).tolist(), [str(k) for k in ks], n_panels=across)
     axes_are(figure, panels, x="k, proxies per class", y="accuracy (%)")

@@ -47,13 +47,7 @@ def draw_collapse(data: pd.DataFrame, dots: pd.DataFrame) -> Figure:
     dots : DataFrame
         `place` (name), `fm`, and a column per measure: `nc1`, `nc1_as_published`.
     """
-    measures, lines = list(data["measure"].unique()), sorted(data["line"].unique())
-    fms = sorted({*data["fm"], *dots["fm"]})
-    style = {line: style_of(i) for i, line in enumerate(lines)}
-    for line, fm in data[["line", "fm"]].drop_duplicates().to_numpy().tolist():
-        style.setdefault(fm, style[line])
-    for fm in fms:
-        style.setdefault(fm, style_of(len(style)))
+    measures, style = list(data["measure"].unique()), _styles(data, dots)
     figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
     widths = [3.0, 1.2] if len(dots) else [1.0]
     grid = figure.subplots(1, 2 * len(widths), squeeze=False, width_ratios=widths * 2)[0]
@@ -73,18 +67,22 @@ def draw_collapse(data: pd.DataFrame, dots: pd.DataFrame) -> Figure:
             _draw_strip(grid[i * 2 + 1], axes, values, style)
         axes.set_ylim(bottom=0)
     grid[0].set_ylabel("NC1", fontsize=TEXT)
-    named = {
-        name: style[name] for name in [*lines, *(fm for fm in fms if fm not in set(data["fm"]))]
-    }
-    legend_below(
-        figure,
-        {
-            name: Line2D([], [], color=color, marker=marker, markersize=4, lw=LINE)
-            for name, (color, marker) in named.items()
-        },
-        across=4,
-    )
+    entries: dict[str, Artist] = {}
+    for name, (color, marker) in style.items():
+        if name not in set(data["fm"]) - set(data["line"]):  # its lines have longer names
+            entries[name] = Line2D([], [], color=color, marker=marker, markersize=4, lw=LINE)
+    legend_below(figure, entries, across=4)
     return figure
+
+
+def _styles(data: pd.DataFrame, dots: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Return color and marker of every line, and of every foundation model for its dots."""
+    style = {line: style_of(i) for i, line in enumerate(sorted(data["line"].unique()))}
+    for line, fm in sorted(zip(data["line"], data["fm"], strict=True)):
+        style.setdefault(fm, style[line])
+    for fm in sorted(dots["fm"].unique()):
+        style.setdefault(fm, style_of(len(style)))
+    return style
 
 
 def _draw_strip(
@@ -183,7 +181,13 @@ def draw_methods_over_d(data: pd.DataFrame) -> Figure:
             line = line.sort_values("d")
             x, y, margin = (line[c].to_numpy(dtype=float) for c in ("d", "accuracy", "margin"))
             line_with_band(
-                found["", panel], x, 100 * y, 100 * margin, color=color, marker=marker, style=dash
+                found["", str(panel)],
+                x,
+                100 * y,
+                100 * margin,
+                color=color,
+                marker=marker,
+                style=dash,
             )
         if len(points):
             entries[method] = Line2D(

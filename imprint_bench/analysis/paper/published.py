@@ -23,18 +23,18 @@ def published(table: str) -> pd.DataFrame:
     Parameters
     ----------
     table : str
-        ``table1`` to ``table6``, ``tableA1`` to ``tableA3``.
+        ``table1`` to ``table6``, ``tableA1`` to ``tableA3``, ``sectionA5``.
 
     Returns
     -------
     values : DataFrame
         `label`, the axes of a configuration as text (``*``: the best of the group), and
-        `accuracy_mean` and `accuracy_std`, fractions in [0, 1].
+        `accuracy_mean` and `accuracy_std`, fractions in [0, 1], NaN where it has none.
     """
     frame = _read("tables.csv")
     frame = frame[frame["table"] == table].drop(columns="table").reset_index(drop=True)
     for column in ("accuracy_mean", "accuracy_std"):
-        frame[column] = (frame[column].astype(float) / 100).round(6)
+        frame[column] = (pd.to_numeric(frame[column]) / 100).round(6)
     return frame
 
 

@@ -136,6 +136,17 @@ def aggregations(
     return _named(ranking, ["max" if pd.isna(n) else f"{n}-nn" for n in number])
 
 
+def oracles(rows: pd.DataFrame, *, ks: Sequence[int], allow_incomplete: bool = False) -> Ranking:
+    """Return least squares, and k-least-squares for some k, without norms (section A.5)."""
+    pool: dict[str, Mapping[str, Any]] = {"least squares": {"gen": "least_squares", **NONE, **MAX}}
+    pool |= {
+        f"k-least-squares {k}": {"gen": "k_least_squares", "gen_k": k, **NONE, **MAX} for k in ks
+    }
+    what = "The oracles, without norms; aggregation max"
+    ranking = _ranked(rows, pool, None, what, allow_incomplete=allow_incomplete)
+    return _named(ranking, generator_labels(ranking.chosen))
+
+
 def _ranked(
     rows: pd.DataFrame, pool: Pool, by: list[str] | None, what: str, *, allow_incomplete: bool
 ) -> Ranking:

@@ -9,7 +9,7 @@ from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.frames import select
 from imprint_bench.analysis.labels import listed
 from imprint_bench.analysis.paper.generation_time import generation_seconds
-from imprint_bench.analysis.paper.view import caption_of
+from imprint_bench.analysis.paper.view import caption_of, nothing_to_draw
 
 
 def runtimes(
@@ -48,14 +48,14 @@ def runtimes(
         "length. Norms l2/l2/l2; the oracles without norms.",
         _together(rows, data),
     ]
+    name, title = "runtimes", "Section A.5: generation time"
     if data.empty:
-        finding = "There is too little to draw: no result says how long it took."
-        return Drawing("runtimes", "Generation time", caption_of(sentences), None, finding=finding)
+        return nothing_to_draw(name, title, caption_of(sentences), "no result has gen_seconds.")
     finding = _finding(data)
     from imprint_bench.analysis.paper.dots import draw_seconds
 
     caption = caption_of([finding, *sentences])
-    return Drawing("runtimes", "Generation time", caption, draw_seconds(data), {"": data}, finding)
+    return Drawing(name, title, caption, draw_seconds(data), {"": data}, finding)
 
 
 def _together(rows: pd.DataFrame, data: pd.DataFrame) -> str:

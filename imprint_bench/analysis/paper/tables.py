@@ -1,4 +1,4 @@
-"""Tables 1 to 6 and A.1 to A.3 of the paper: rankings, with the paper's values beside ours.
+"""Tables 1 to 6, A.1 to A.3 and section A.5 of the paper: rankings, the paper's values beside ours.
 
 One function each, found by the name a YAML file uses. The paper's columns are there where
 networks, datasets and tasks are the paper's; whether its order holds is said always.
@@ -16,6 +16,7 @@ from imprint_bench.analysis.paper.rankings import (
     aggregations,
     generators,
     norm_triples,
+    oracles,
     previous_work,
     proxy_norms,
     query_norms,
@@ -158,6 +159,22 @@ def table_a3(rows: pd.DataFrame, *, k: PositiveInt = 20, allow_incomplete: bool 
     return _shown("tableA3", "Table A.3: normalizations of k-means", ranking)
 
 
+def section_a5(
+    rows: pd.DataFrame,
+    *,
+    k: list[PositiveInt] = [1, 2, 3, 5, 10, 20],  # noqa: B006 - read only
+    allow_incomplete: bool = False,
+) -> Table:
+    """Return the accuracy of least squares and k-least-squares; the paper gives that of k = 20.
+
+    References
+    ----------
+    Westerhoff et al., TMLR 2025, section A.5.
+    """
+    ranking = oracles(rows, ks=k, allow_incomplete=allow_incomplete)
+    return _shown("sectionA5", "Section A.5: accuracy of the oracles", ranking)
+
+
 def _shown(name: str, title: str, ranking: Ranking, *, method: str = "") -> Table:
     """Return the table of a ranking; with `method`, a first column of this heading has names."""
     chosen = ranking.chosen
@@ -178,7 +195,7 @@ def _shown(name: str, title: str, ranking: Ranking, *, method: str = "") -> Tabl
         scale=100,
     )
     oracle = frame["gen"].isin(ORACLES)
-    frame = pd.concat([frame[~oracle], frame[oracle]], ignore_index=True)
+    frame = pd.concat([part for part in (frame[~oracle], frame[oracle]) if len(part)])
     axes = [c for c in AXES if c.name in frame and frame[c.name].notna().any()]
     papers = PAPERS if of_the_paper(ranking.view.instances) else ()
     columns = ((Column("name", method),) if method else (), axes, OURS, papers)
@@ -190,7 +207,7 @@ def _shown(name: str, title: str, ranking: Ranking, *, method: str = "") -> Tabl
     )
     if papers:
         caption += " Paper: Westerhoff et al., TMLR 2025."
-    table = frame[[column.name for column in shown]]
-    oracles = tuple(range(int((~oracle).sum()), len(frame)))
+    table = frame[[column.name for column in shown]].reset_index(drop=True)
+    last = tuple(range(int((~oracle).sum()), len(frame)))
     data = {"_flips": order.flipped}
-    return Table(name, title, caption, shown, table, oracles, data, order.sentence)
+    return Table(name, title, caption, shown, table, last, data, order.sentence)
