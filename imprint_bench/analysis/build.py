@@ -87,7 +87,7 @@ def build(
             results = result if isinstance(result, list) else [result]
             made += [replace(one, command=command) for one in results]
         except IncompleteError as error:
-            title = name.replace("_", " ").capitalize()
+            title = name[:1].upper() + name[1:].replace("_", " ")
             sentence = f"{error} The command: {command}"
             made.append(Refusal(name, title, sentence, command, error.trials))
     return made

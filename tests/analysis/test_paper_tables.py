@@ -258,13 +258,10 @@ def test_section_a5_has_the_oracles_and_the_papers_average():
         ("k_least_squares", 5, "l2", "l2", "l2", MAX): (0.99, 0.99, 0.99),
     }
     table = TABLES["sectionA5"](store(pool))
-    assert (
-        shown(table, "generator", "accuracy_mean", "average_rank")
-        == [
-            ("least squares", 0.9, 1.6667),
-            ("k-least-squares", 0.85, 1.3333),
-        ][::-1]
-    )
+    assert shown(table, "generator", "accuracy_mean", "average_rank") == [
+        ("least squares", 0.9, 1.3333),
+        ("k-least-squares", 0.85, 1.6667),
+    ]
     assert table.oracles == (0, 1)
     assert published("sectionA5")["accuracy_mean"].tolist() == [0.912]
 

@@ -28,7 +28,7 @@ HOW = (
 )
 NOTHING = "it takes k-means with k = 1 and k = 5, norms l2/l2/l2 and aggregation max."
 SHARED = "Dots of one foundation model share images, so p describes and does not test."
-FITTED = (
+FITTED: tuple[Column, ...] = (
     Column("measure", "NC1"),
     Column("subset", "dots"),
     Column("n", "n", COUNT),
@@ -37,7 +37,7 @@ FITTED = (
     Column("rho", "Spearman's rho", NUMBER),
     Column("p", "p", P),
 )
-PUBLISHED = (
+PUBLISHED: tuple[Column, ...] = (
     Column("paper_rho", "paper's rho", NUMBER),
     Column("paper_r_squared", "paper's R^2", NUMBER),
     Column("paper_slope", "paper's points per decade", NUMBER),

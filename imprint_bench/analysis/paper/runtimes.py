@@ -75,10 +75,21 @@ def _finding(data: pd.DataFrame) -> str:
     seconds = data.groupby("name", sort=False)["seconds"].median().sort_values(kind="stable")
     n = data.groupby("name")["seconds"].size().max()
     if len(seconds) == 1:
-        return f"{seconds.index[0]} takes {seconds.iloc[0]:.2g} s (median over {n} instances)."
+        return f"{seconds.index[0]} takes {spelled(seconds.iloc[0])} (median over {n} instances)."
     ratio = seconds.iloc[-1] / seconds.iloc[0]
     return (
-        f"The fastest is {seconds.index[0]} with {seconds.iloc[0]:.2g} s (median over {n} "
-        f"instances); {seconds.index[-1]} takes {ratio:,.0f} times as long, {seconds.iloc[-1]:.2g} "
-        "s."
+        f"The fastest is {seconds.index[0]} with {spelled(seconds.iloc[0])} (median over {n} "
+        f"instances); {seconds.index[-1]} takes {ratio:,.0f} times as long, "
+        f"{spelled(seconds.iloc[-1])}."
     )
+
+
+def spelled(seconds: float) -> str:
+    """Return seconds with two digits, or all where there are more.
+
+    Examples
+    --------
+    >>> spelled(0.00287), spelled(1.234), spelled(1234.5)
+    ('0.0029 s', '1.2 s', '1,234 s')
+    """
+    return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.2g} s"
