@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from imprint_bench.composing import Job
@@ -71,8 +72,12 @@ class _Run:
     def show_data(self) -> None:
         """Show what is there of the datasets and foundation models, and what is not."""
         _head(self)
+        configs = [read(part.raw) for part in self.job.parts]
+        fms = {source.name: source for config in configs for source in config.fms}
+        datasets = {source.name: source for config in configs for source in config.datasets}
+        whole = replace(self.config, fms=tuple(fms.values()), datasets=tuple(datasets.values()))
         with logging_to({}):
-            for line in inventory(self.config):
+            for line in inventory(whole):
                 log.info("%s", line)
 
     def prepare(self) -> None:

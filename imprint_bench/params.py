@@ -54,6 +54,7 @@ def settable(function: Callable[..., Any]) -> dict[str, Parameter]:
     }
 
 
+@cache
 def takes(function: Callable[..., Any], name: str) -> bool:
     """Tell whether `function` has a parameter called `name`."""
     return name in signature(function).parameters

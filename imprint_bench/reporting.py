@@ -181,13 +181,17 @@ def report(
     )
     log.info("report written in %.1f s", time.monotonic() - started)
     for table in made["table"]:
-        text = table.sentence if isinstance(table, Refusal) else to_text(table, limit=SHOWN)
+        text = _told(table) if isinstance(table, Refusal) else to_text(table, limit=SHOWN)
         log.info("\n%s", text)
     for figure in made["figure"]:
-        text = figure.sentence if isinstance(figure, Refusal) else figure.finding
-        log.info("\n%s: %s", figure.title, text)
+        text = _told(figure) if isinstance(figure, Refusal) else f"{figure.title}: {figure.finding}"
+        log.info("\n%s", text)
     log.info("\nReport: %s", page)
     return [one for listed in made.values() for one in listed if isinstance(one, Refusal)]
+
+
+def _told(refusal: Refusal) -> str:
+    return f"{refusal.title}: {refusal.sentence} The command: {refusal.command}"
 
 
 def _made(

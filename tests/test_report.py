@@ -464,3 +464,13 @@ def test_names_that_differ_by_a_number_are_in_its_order_and_the_main_setting_is_
     few = grid(np.random.default_rng(5), **PLACES, **n_shot, **METHODS | {"gen": ["mean"]})
     settings = explorer(ranking(pd.concat([rows, few], ignore_index=True)))["axes"]["setting"]
     assert settings == ["all rows", "1-shot", "2-shot", "10-shot"]
+
+
+def test_sweeps_with_seeds_of_their_own_may_share_instances():
+    rng = np.random.default_rng(6)
+    first = grid(rng, **PLACES, **METHODS | {"gen": ["mean", "fps"]})
+    second = grid(rng, **PLACES, **METHODS | {"gen": ["all"], "seed": [7, 8]})
+    second["trial_id"] += "-second"
+    found = ranking(pd.concat([first, second], ignore_index=True))
+    assert found.best["n_instances"].tolist() == [12, 12, 12]
+    assert not np.isnan(found.accuracy).any()

@@ -88,6 +88,5 @@ def build(
             made += [replace(one, command=command) for one in results]
         except IncompleteError as error:
             title = name[:1].upper() + name[1:].replace("_", " ")
-            sentence = f"{error} The command: {command}"
-            made.append(Refusal(name, title, sentence, command, error.trials))
+            made.append(Refusal(name, title, str(error), command, error.trials))
     return made

@@ -88,11 +88,12 @@ class _Planner:
         self.labels[place], self.tasks[place] = labels, tasks
         self.fingerprints[material.fm, material.dataset] = material.fingerprint
         cache: dict[tuple, _Uses] = {}
+        counts = labels.train_counts
         seen: set[Group] = set()
         for group in self._groups(material, labels):
             params, generator = dict(group.gen_params), GENERATORS[group.gen]
             sizes = {
-                name: _proxies(generator, params, task, labels.train_counts, group.n_shot)
+                name: _proxies(generator, params, task, counts, group.n_shot)
                 for name, task in tasks.items()
             }
             key = (group.norm_pre, *sizes.values())

@@ -263,6 +263,15 @@ def test_the_picture_of_figure_12_draws_the_line_and_writes_what_it_is_worth(row
     assert [a.get_xlim()[0] < 1 < a.get_xlim()[1] for a in figure.axes] == [True, True]
 
 
+def test_the_legend_of_figure_12_names_what_is_drawn(rows, collapse):
+    def entries(**params) -> list[str]:
+        (legend,) = figure12(rows, collapse, **params).picture.legends
+        return [text.get_text() for text in legend.get_texts()]
+
+    assert entries() == ["narrow", "wide", "d classes per label", "whole dataset"]
+    assert entries(where={"dataset": "photos"}) == ["narrow", "wide", "d classes per label"]
+
+
 def test_what_becomes_of_the_threshold_is_said(rows, collapse):
     # By equation 1 the dots d = 3 (1.21, 1.23) and shirts exceed 1; as published d = 2 and digits,
     # too (1.62, 1.66, 1.4, 1.44).
@@ -299,6 +308,15 @@ def test_the_papers_values_stand_beside_those_of_its_networks_only(rows, collaps
     assert values.loc[("as published", "NC1 > 1")].tolist() == [0.052, 0.024, -2.61]
     assert values.loc["eq. (1)"].isna().all(axis=None)
     assert to_csv(table).splitlines()[0].endswith("p,paper_rho,paper_r_squared,paper_slope")
+
+
+def test_the_finding_calls_only_that_a_trend_which_line_and_ranks_agree_on(rows, collapse):
+    lead = "The gain of five proxies over one "
+    assert figure12(rows, collapse).finding.startswith(f"{lead}has no clear trend with NC1")
+    joining = {"dataset": "photos"}  # gain and NC1 both rise with d
+    assert figure12(rows, collapse, where=joining).finding.startswith(f"{lead}rises with NC1")
+    turned = collapse.assign(nc1=1 / collapse["nc1"])
+    assert figure12(rows, turned, where=joining).finding.startswith(f"{lead}falls with NC1")
 
 
 def test_a_dot_at_full_collapse_has_no_logarithm_and_takes_no_part():

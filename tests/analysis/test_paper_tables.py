@@ -427,7 +427,7 @@ def test_missing_trials_are_named_one_by_one_with_the_command(name):
     (refusal,) = build(TABLES, {name: {}}, rows, command="python -m imprint_bench table=[x]")
     assert isinstance(refusal, Refusal)
     assert "k-means 20 · l2/l2/l2 · max on a · mnist · all (missing)" in refusal.sentence
-    assert refusal.sentence.endswith("The command: python -m imprint_bench table=[x]")
+    assert refusal.command == "python -m imprint_bench table=[x]"
     assert refusal.missing[["fm", "task", "seed", "gen", "gen_k"]].to_numpy().tolist() == [
         ["a", "all", seed, "kmeans", 20] for seed in (0, 1, 2)
     ]

@@ -49,8 +49,10 @@ def draw_gains(dots: pd.DataFrame) -> Figure:
     for i, fm in enumerate(fms):
         color, marker = style_of(i)
         entries[fm] = Line2D([], [], color=color, marker=marker, ls="", ms=5)
-    for name, fill in (("d classes per label", "0.35"), ("whole dataset", "none")):
-        entries[name] = Line2D([], [], color="0.35", marker="o", mfc=fill, ls="", ms=5)
+    kinds = {True: ("d classes per label", "0.35"), False: ("whole dataset", "none")}
+    for joining, (name, fill) in kinds.items():
+        if (dots["d"].notna() == joining).any():
+            entries[name] = Line2D([], [], color="0.35", marker="o", mfc=fill, ls="", ms=5)
     legend_below(figure, entries, across=4)
     return figure
 

@@ -22,6 +22,7 @@ from imprint_bench.analysis.table import COUNT, NUMBER, Column, P, Table
 from imprint_bench.errors import IncompleteError
 
 FEW, MANY = 1, 5  # proxies per class
+CLEAR = 0.05  # below this p a trend is called one
 HOW = (
     "Gain: accuracy of k-means (norms l2/l2/l2, aggregation max) with k = 5 less that with k = 1, "
     "in percentage points, for every seed; then the mean over seeds and over the mappings of one d."
@@ -203,10 +204,12 @@ def _finding(dots: pd.DataFrame) -> str:
     line = line_of(dots, "nc1")
     if np.isnan(line["slope"]):
         return f"There is no line through the {line['n']} dots: their NC1 is the same."
-    way = "rises" if line["slope"] > 0 else "falls"
+    way = "rises with" if line["rho"] > 0 else "falls with"
+    if line["p"] >= CLEAR or line["slope"] * line["rho"] <= 0:  # the line and the ranks disagree
+        way = "has no clear trend with"
     return (
-        f"The gain of five proxies over one {way} with NC1 by equation 1: {abs(line['slope']):.2f} "
-        f"points per decade, R^2 {line['r_squared']:.2f}, Spearman's rho {line['rho']:.2f} "
+        f"The gain of five proxies over one {way} NC1 by equation 1: {line['slope']:.2f} points "
+        f"per decade, R^2 {line['r_squared']:.2f}, Spearman's rho {line['rho']:.2f} "
         f"({spelled_p(line['p'])}) over {line['n']} dots."
     )
 

@@ -1,0 +1,152 @@
+"""Which configuration stands for each generator, also where several sweeps share a page.
+
+Configurations are ranked where there is most to choose from. A *setting* is
+what an instance is beside its foundation model, dataset and task: n_shot, and
+the mapping without the number of its draw. The *main* instances are those of
+all settings that have at least half as many configurations as the one with
+most; figures over n_shot or mappings, which take a handful of configurations,
+add instances but no say in the choice.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from imprint_bench.analysis.cells import Cells, number
+from imprint_bench.analysis.frames import (
+    INSTANCE,
+    average_ranks,
+    best_of_groups,
+    method_columns,
+    parameter_columns,
+    without_fm_parameters,
+)
+from imprint_bench.analysis.labels import (
+    DEFAULT_MAPPINGS,
+    ORACLES,
+    generator_labels,
+    method_labels,
+)
+
+DRAW = re.compile(r"(-\d+)-\d+$")  # of the mapping `d_in_1`: d, and which draw
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The best configuration of every generator, and its accuracy on every instance.
+
+    Attributes
+    ----------
+    best : DataFrame, one row per generator with its parameters, best first
+        The axes of the configuration; `label`, `generator` (both spelled),
+        `average_rank` among all configurations, `accuracy_mean` and
+        `accuracy_std` (sample) in [0, 1] over the main instances, `oracle`.
+    instances : DataFrame, one row per instance
+        `INSTANCE`; `setting` and `variant` (spelled: without and with the
+        draw of a mapping); `main`.
+    accuracy : ndarray of shape (n_instances, n_generators), float64 in [0, 1]
+        Medians over seeds; NaN where a trial of the cell has no result. Each
+        cell has its own seeds: sweeps that share a page need not share them.
+    """
+
+    best: pd.DataFrame
+    instances: pd.DataFrame
+    accuracy: np.ndarray
+
+
+def ranking(rows: pd.DataFrame) -> Ranking | None:
+    """Return the best configuration of every generator; None where no row has a result.
+
+    A generator is judged by those of its configurations that are on most of
+    the main instances, as planned: a trial that failed takes no configuration
+    out. Where all are complete, that is what the table `best_configurations`
+    says. Instances with a gap are left out, as by ``allow_incomplete``, unless
+    more than half have one; then configurations are ranked among what is there.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row per trial, see `analysis.frames`. Status and gaps of any kind.
+    """
+    if rows.empty or not ((rows["status"] == "ok") & rows["accuracy"].notna()).any():
+        return None
+    rows = without_fm_parameters(rows.reset_index(drop=True))
+    method, methods = number(rows[method_columns(rows)])
+    instance, instances = number(rows[[c for c in INSTANCE if c in rows]])
+    instances = _with_settings(instances)
+    shape = (len(instances), len(methods))
+    cells = Cells(rows, method, instance, shape)
+    planned, holed = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    planned[instance, method] = True
+    holed[instance[~cells.ok], method[~cells.ok]] = True
+    accuracy = np.where(holed, np.nan, cells.medians())
+    main = _main(planned, instances["setting"])
+    gen = ["gen", *parameter_columns(methods, "gen_")]
+    group, _ = number(methods[gen])
+    summary = methods.join(_judged(accuracy, planned, main, group), how="inner")
+    best = best_of_groups(summary, gen)
+    best = best.assign(
+        label=method_labels(best),
+        generator=generator_labels(best),
+        oracle=best["gen"].isin(ORACLES).to_numpy(dtype=bool),
+    )
+    return Ranking(best, instances.assign(main=main), accuracy[:, best.index])
+
+
+def _with_settings(instances: pd.DataFrame) -> pd.DataFrame:
+    """Add `setting` and `variant`, as a reader would call them."""
+    nothing = pd.Series(pd.NA, index=instances.index, dtype="object")
+    mapping = instances.get("mapping", nothing).astype("object")
+    mapping = mapping.where(~mapping.isin(DEFAULT_MAPPINGS), pd.NA)
+    shots = ["all rows" if pd.isna(n) else f"{n:g}-shot" for n in instances.get("n_shot", nothing)]
+    names = {"variant": mapping, "setting": mapping.str.replace(DRAW, r"\1", regex=True)}
+    return instances.assign(
+        **{
+            column: [s if pd.isna(m) else f"{m}, {s}" for m, s in zip(values, shots, strict=True)]
+            for column, values in names.items()
+        }
+    )
+
+
+def _main(planned: np.ndarray, setting: pd.Series) -> np.ndarray:
+    """Return which instances are the main ones, see the module."""
+    codes, _ = pd.factorize(setting)
+    n = np.array([planned[codes == c].any(axis=0).sum() for c in range(codes.max() + 1)])
+    return (2 * n >= n.max())[codes]
+
+
+def _judged(
+    accuracy: np.ndarray, planned: np.ndarray, main: np.ndarray, group: np.ndarray
+) -> pd.DataFrame:
+    """Return rank and accuracy of the configurations that may stand for their generators.
+
+    Those on all main instances are ranked among each other; a generator that
+    has none is judged by those on most of its instances, among all.
+    """
+    on_main, on_any = (pd.Series(planned[which].sum(axis=0)) for which in (main, main | True))
+    coverage = on_main.where(on_main.groupby(group).transform("max") > 0, on_any)
+    chosen = (coverage == coverage.groupby(group).transform("max")).to_numpy()
+    everywhere = on_main.to_numpy() == main.sum()
+    first, second = np.flatnonzero(chosen & everywhere), np.flatnonzero(chosen & ~everywhere)
+    parts = []
+    if len(first):
+        table = pd.DataFrame(accuracy[np.ix_(main, first)], columns=first)
+        whole = table.notna().all(axis=1)
+        parts.append(_measured(table[whole] if 2 * whole.sum() >= len(table) else table))
+    if len(second):
+        among = pd.DataFrame(accuracy[:, chosen], columns=np.flatnonzero(chosen))
+        parts.append(_measured(among).loc[second])
+    return pd.concat(parts).dropna(subset="average_rank")
+
+
+def _measured(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "average_rank": average_ranks(table),
+            "accuracy_mean": table.mean(),
+            "accuracy_std": table.std(ddof=1),
+            "n_instances": table.notna().sum(),
+        }
+    )
