@@ -209,7 +209,7 @@ def test_failures_and_missing_results_are_told(rows, tmp_path):
     assert "12 trials were planned, of which 1 crashed. 1 unit of work failed: see below." in text
     assert "There is no ranking, because results are missing" in text
     assert "bank 3: out of memory." in text
-    assert f"The command: {COMMAND}" in text
+    assert COMMAND in text
 
 
 def test_a_study_of_one_instance_has_a_sentence_in_place_of_the_test(rows, tmp_path):

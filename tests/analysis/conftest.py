@@ -73,3 +73,67 @@ def given(study):
         ]
     )
     return {"collapse": lambda: collapse, "samples": lambda: samples}
+
+
+L2, NONE, POST_L2 = ("l2", "l2", "l2"), ("none", "none", "none"), ("none", "l2", "l2")
+NINE = [
+    (pre, post, inf)
+    for pre, inf in (("none", "none"), ("none", "l2"), ("l2", "l2"))
+    for post in ("none", "l2", "quantile")
+]
+
+
+@pytest.fixture
+def everything(study) -> pd.DataFrame:
+    """Return rows from which every table and figure can be made: mappings, k, n, norms, votes."""
+    methods = [("mean", None, norms, "max", None) for norms in NINE]
+    methods += [("kmeans", k, norms, "max", None) for k in (1, 5, 20) for norms in NINE]
+    methods += [(g, k, L2, "max", None) for g in ("random", "fps") for k in (1, 5, 20)]
+    methods += [("k_least_squares", k, NONE, "max", None) for k in (1, 5, 20)]
+    methods += [("least_squares", None, NONE, "max", None), ("mean", None, NONE, "mnn", 1)]
+    methods += [("all", None, L2, "max", None), ("all", None, L2, "mnn", 5)]
+    methods += [("kmeans", 20, L2, "mnn", m) for m in (1, 3)]
+    places = [(mapping, None, methods) for mapping in ("identity", "joined-1-0", "joined-2-0")]
+    places += [("identity", n, methods) for n in (20, 50)]
+    rng = np.random.default_rng(0)
+    records = [
+        {
+            "fm": fm,
+            "dataset": dataset,
+            "mapping": mapping,
+            "task": "all",
+            "n_shot": n_shot,
+            "seed": seed,
+            "norm_pre": norms[0],
+            "gen": gen,
+            "norm_post": norms[1],
+            "norm_inf": norms[2],
+            "agg": agg,
+            "gen_k": k,
+            "gen_weight_decay": 0.1 if gen.endswith("least_squares") else None,
+            "agg_m": m,
+            "agg_metric": "euclidean" if m else None,
+            "agg_weighting": "distance" if m else None,
+        }
+        for mapping, n_shot, listed in places
+        for gen, k, norms, agg, m in listed
+        for fm, dataset in INSTANCES
+        for seed in SPREAD
+    ]
+    frame = pd.DataFrame(records).astype({"gen_k": "Int64", "n_shot": "Int64", "agg_m": "Int64"})
+    return frame.assign(
+        trial_id=[str(i) for i in range(len(frame))],
+        status="ok",
+        planned=True,
+        accuracy=rng.uniform(0.2, 0.9, len(frame)),
+        gen_seconds=rng.uniform(0.1, 1.0, len(frame)),
+    )
+
+
+@pytest.fixture
+def given_everything(everything, given):
+    """Return NC1 of all instances of `everything`, and the images of `given`."""
+    instances = everything[["fm", "dataset", "mapping", "task"]].drop_duplicates()
+    nc1 = np.linspace(0.5, 3.0, len(instances))
+    collapse = instances.assign(nc1=nc1, nc1_as_published=2 * nc1)
+    return given | {"collapse": lambda: collapse}

@@ -109,16 +109,14 @@ def test_a_name_with_markup_is_text_in_the_picture(name, several_k, tmp_path):
 
 
 @pytest.mark.parametrize("name", list(FIGURES))
-def test_figure_contract(name, several_k, given, tmp_path):
-    rows = pd.concat([several_k.assign(mapping=f"joined-{d}-0") for d in (1, 2)])
-    collapse = pd.concat([given["collapse"]().assign(mapping=f"joined-{d}-0") for d in (1, 2)])
-    given["collapse"] = lambda: collapse
-    before = rows.copy()
-    drawings = build(FIGURES, {name: {}}, rows, command="", given=given)
+def test_figure_contract(name, everything, given_everything, tmp_path):
+    before = everything.copy()
+    drawings = build(FIGURES, {name: {}}, everything, command="make it", given=given_everything)
     for drawing in drawings:
         assert drawing.name == name or drawing.name.startswith(f"{name}_")  # one per dataset
         assert drawing.caption.endswith(".")
         suffixes = {path.suffix for path in write_drawing(drawing, tmp_path)}
         assert suffixes == {".svg", ".pdf", ".png", ".csv"}
     assert len({drawing.name for drawing in drawings}) == len(drawings) > 0
-    pd.testing.assert_frame_equal(rows, before)
+    assert {drawing.command for drawing in drawings} == {"make it"}
+    pd.testing.assert_frame_equal(everything, before)

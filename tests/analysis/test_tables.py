@@ -71,15 +71,16 @@ def test_runtimes_are_medians_of_seconds(study):
 
 
 @pytest.mark.parametrize("name", list(TABLES))
-def test_table_contract(name, study, given):
-    before = study.copy()
-    (table,) = build(TABLES, {name: {}}, study, command="", given=given)
+def test_table_contract(name, everything, given_everything):
+    before = everything.copy()
+    (table,) = build(TABLES, {name: {}}, everything, command="make it", given=given_everything)
+    assert table.command == "make it"
     assert table.name == name
     assert list(table.frame[[c.name for c in table.columns]]) == [c.name for c in table.columns]
     for column in table.columns:
         is_number = pd.api.types.is_numeric_dtype(table.frame[column.name])
         assert is_number == (column.kind != TEXT), column
-    pd.testing.assert_frame_equal(study, before)
+    pd.testing.assert_frame_equal(everything, before)
 
 
 def test_what_no_table_asks_for_is_not_computed(study, given):
@@ -146,7 +147,7 @@ def test_a_table_is_written_in_three_formats(study, tmp_path):
 def test_a_refused_table_says_why_and_gives_the_command(study):
     (made,) = build(TABLES, {"norms": None}, study.drop(index=0), command="python -m x +sweep=y")
     assert isinstance(made, Refusal)
-    assert made.sentence.endswith("The command: python -m x +sweep=y")
+    assert made.command == "python -m x +sweep=y"
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,8 @@ def one_per_k(view: View, *, at: str) -> None:
 def named(frame: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     """Return a name for every row: its first column, and those others that tell rows apart."""
     telling = [c for c in columns if c == columns[0] or distinct(frame, c, null=True) > 1]
-    return frame[telling].astype(str).agg(" · ".join, axis=1)
+    texts = [frame[c].map(lambda v: "all" if pd.isna(v) else str(v)) for c in telling]
+    return pd.concat(texts, axis=1).agg(" · ".join, axis=1)
 
 
 def distinct(frame: pd.DataFrame, column: str, *, null: bool = False) -> int:
