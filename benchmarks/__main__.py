@@ -16,6 +16,7 @@ PARTS = {
     "embedding": "what embedding costs beside the networks, and what float16 changes",
     "scaling": "wall seconds with one worker and with two",
     "store": "planning, writing, resuming, loading and reporting 500,000 trials",
+    "page": "writing, opening and filtering the page of 500,000 trials",
     "kmeans": "k-means and k-medoids against scikit-learn and scikit-learn-extra",
     "growth": "cost against rows, length, k, tasks and test rows",
 }

@@ -126,8 +126,43 @@ def store(tables: Tables) -> str:
     return (
         "## Many trials\n\nMade-up rows in the real store. Every step is a process of its own and "
         "plans first; resuming finds nothing to do; loading joins all rows to the plan; "
-        "reporting loads, and makes every table and figure (not the page); writing "
-        f"includes making the rows up. The store has {_short(size)} MiB.\n\n{_markdown(shown)}"
+        "reporting loads, and makes every table and figure but those of the paper (not the page); "
+        f"writing includes making the rows up. The store has {_short(size)} MiB.\n\n"
+        + _markdown(shown)
+    )
+
+
+def page(tables: Tables) -> str:
+    """Return the section on the page of a report."""
+    table = tables["page"]
+    shown = pd.DataFrame(
+        {
+            "rows": table["rows"].map("{:,}".format),
+            "instances": table["instances"],
+            "tables": table["tables"],
+            "figures": table["pictures"],
+            "making them, CPU s": table["views_cpu_seconds"].map(_short),
+            "writing all, CPU s": table["page_cpu_seconds"].map(_short),
+            "of them ranking": table["ranking_cpu_seconds"].map(_short),
+            "peak MiB": table["peak_mib"].map(_short),
+            "page MB": table["page_mb"].map(_short),
+            "load, ms": table["load_ms"].map(_short),
+            "filter, ms": table["redraw_ms"].map(_short),
+        }
+    )
+    (row,) = table.itertuples()
+    told = (
+        "It was not opened: Chromium or playwright is missing here."
+        if table["load_ms"].isna().any()
+        else f"Opened in headless {row.browser}, wall ms at a load average of "
+        f"{row.load_average:.1f}: until the load event, and from a click on a filter until what "
+        "it changes is drawn; medians of several."
+    )
+    return (
+        "## The page of a report\n\nMade-up rows, every table and figure that needs nothing but "
+        "rows, some of them for each foundation model, too. Writing all is the page and the files "
+        f"beside it; ranking was measured by itself. {row.refused} more tables and figures say "
+        f"that the rows are not enough for them. {told}\n\n{_markdown(shown)}"
     )
 
 
@@ -210,6 +245,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("scaling",), scaling),
     (("embedding", "dtypes"), embedding),
     (("store",), store),
+    (("page",), page),
     (("kmeans",), kmeans),
     (("growth",), growth),
 )

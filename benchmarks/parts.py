@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import embedding, gemm, growth, kmeans, machine, paths, store, workers
+from benchmarks import embedding, gemm, growth, kmeans, machine, page, paths, store, workers
 from benchmarks.jobs import QUICK_SWEEP, Job, has_data, jobs_of, made_up_job
 from benchmarks.synthetic import Sizes
 
@@ -22,6 +22,7 @@ class Size(NamedTuple):
     scaling: Sizes
     scaling_repeats: int
     store: dict[str, Any]
+    page: dict[str, Any]
     kmeans: dict[str, int]
     growth: dict[str, Any]
 
@@ -32,6 +33,7 @@ FULL = Size(
     scaling=Sizes(train=2000, test=300, length=512),
     scaling_repeats=2,
     store={"n_trials": 500_000, "n_parts": 500},
+    page={"n_rows": 500_000, "repeats": 5},
     kmeans={"n": 6000, "length": 512, "count": 2},
     growth={"base": growth.Base(rows=2000, length=512, k=16, tasks=4, test_rows=500), "repeats": 2},
 )
@@ -41,6 +43,7 @@ QUICK = Size(
     scaling=Sizes(train=40, test=20, length=32),
     scaling_repeats=1,
     store={"n_trials": 2000, "n_parts": 5, "overrides": QUICK_SWEEP},
+    page={"n_rows": 40_000, "repeats": 1, "long": False},
     kmeans={"n": 300, "length": 32, "count": 1},
     growth={
         "base": growth.Base(rows=60, length=16, k=4, tasks=2, test_rows=40),
@@ -96,6 +99,7 @@ def measure(asked: Asked, *, say: Callable[[str], None]) -> Iterator[Tables]:
         "embedding": lambda: embedding.measure(**_embedding(asked), batches=asked.size.batches),
         "dtypes": lambda: embedding.compare_dtypes(**_embedding(asked)),
         "store": lambda: store.measure(**asked.size.store),
+        "page": lambda: page.measure(**asked.size.page),
         "kmeans": lambda: kmeans.measure(_problems(asked, jobs)),
         "growth": lambda: growth.measure(**asked.size.growth),
     }

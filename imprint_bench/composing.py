@@ -16,17 +16,8 @@ from textwrap import fill
 from typing import Any
 
 import hydra
-import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import (
-    ConfigAttributeError,
-    ConfigKeyError,
-    GrammarParseError,
-    InterpolationResolutionError,
-    OmegaConfBaseException,
-)
 
 from imprint_bench import report_sources
 from imprint_bench.command_line import (
@@ -34,14 +25,13 @@ from imprint_bench.command_line import (
     conf_folder,
     config_folders,
     for_hydra,
-    groups,
     no_choice,
 )
-from imprint_bench.errors import ConfigError, did_you_mean
+from imprint_bench.errors import ConfigError
+from imprint_bench.refusals import REFUSALS, sentence_for
 
 SWEEPS = "sweeps"  # overrides of single sweeps, in the file of a study
 WIDTH = 100  # of a line in a terminal
-REFUSALS = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, OSError)
 
 
 @dataclass(frozen=True)
@@ -117,7 +107,7 @@ def _composed(options: argparse.Namespace) -> list[Job]:
             sys.exit(0)
         return [_job(composed, tuple(overrides), options) for composed, overrides in found]
     except REFUSALS as error:
-        raise ConfigError(_sentence(error, options)) from error
+        raise ConfigError(sentence_for(error, options)) from error
 
 
 def _with_parts(job: Job, options: argparse.Namespace) -> Job:
@@ -134,11 +124,24 @@ def _with_parts(job: Job, options: argparse.Namespace) -> Job:
         if sweep not in known:
             raise ConfigError(no_choice("sweep", sweep, known))
         overrides = report_sources.overrides_for(sweep, job.overrides, further.get(sweep, ()))
-        single = {"overrides": overrides, "multirun": False}
-        (composed,) = _composed(argparse.Namespace(**vars(options) | single))
-        composed.raw.pop(SWEEPS, None)
-        parts.append(Part(sweep, composed.raw | {"name": sweep, "table": {}, "figure": {}}))
+        of_sweep = _sweep(overrides, options) | {"name": sweep, "table": {}, "figure": {}}
+        parts.append(Part(sweep, of_sweep))
     return replace(job, raw=raw, parts=tuple(parts))
+
+
+def _sweep(overrides: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """Return the configuration of one sweep of a report, without what Hydra's own main does."""
+    ours, *theirs = config_folders(options)
+    folders = [f"hydra.searchpath=[{','.join(path.absolute().as_uri() for path in theirs)}]"]
+    try:
+        with hydra.initialize_config_dir(str(ours.absolute()), version_base="1.3"):
+            composed = hydra.compose("config", overrides=[*overrides, *(folders if theirs else [])])
+        _expand_home(composed)
+        raw: Any = OmegaConf.to_container(composed, resolve=True)
+    except REFUSALS as error:
+        raise ConfigError(sentence_for(error, options)) from error
+    raw.pop(SWEEPS, None)
+    return raw
 
 
 def labels_of(jobs: Sequence[Sequence[str]]) -> list[str]:
@@ -208,71 +211,3 @@ def _expand_home(composed: DictConfig) -> None:
     for key in paths if isinstance(paths, DictConfig) else ():
         if str(paths[key]).startswith("~"):
             paths[key] = str(Path(paths[key]).expanduser())
-
-
-def _sentence(error: Exception, options: argparse.Namespace) -> str:
-    """Return one sentence for what Hydra, OmegaConf or YAML refused."""
-    if isinstance(error, yaml.YAMLError | UnicodeDecodeError):
-        return _unreadable(error, config_folders(options))
-    folders = config_folders(options)
-    text = " ".join(str(error).split("See https://")[0].split()).rstrip(".") + "."
-    inside = re.match(r"In '(.+?)': (.*)", text)
-    missing = getattr(error, "missing_cfg_file", None)
-    if missing:
-        group, _, name = str(missing).rpartition("/")
-        names = choices(folders, group) or getattr(error, "options", None) or []
-        asks = inside[1] if inside else "config"
-        place = "" if asks.endswith("config") else f" {asks}.yaml asks for it."
-        return no_choice(group, name, names) + place
-    if inside and (overridden := re.match("Could not override '(.+?)'", inside[2])):
-        known = groups(folders)
-        return (
-            f"{inside[1]}.yaml: no group {overridden[1]!r} to override; there are "
-            f"{', '.join(known)}.{did_you_mean(overridden[1], known)}"
-        )
-    cause = error.__cause__ or error
-    if key := getattr(cause, "full_key", None):
-        hint = " A multirun gives every job the key; write GROUP=[A,B] to have all in one job."
-        return _at_key(str(key), cause) + (hint if options.multirun else "")
-    for override in options.overrides:
-        group = override.partition("=")[0].lstrip("+~")
-        if f"'{group}'" not in text:
-            continue
-        if f"override '{group}'" in text and override.startswith(group):
-            return f"{override}: {group} is chosen by adding it; write +{override}."
-        return f"{override}: {text}"
-    return text
-
-
-def _at_key(key: str, cause: BaseException) -> str:
-    """Return the sentence for a key of the configuration that is not there or cannot be filled."""
-    if isinstance(cause, InterpolationResolutionError | GrammarParseError):
-        reason = str(cause).splitlines()[0].rstrip(".")
-        return f"{key}: {reason}; write ${{...}} with the path of a key that is there."
-    parent = getattr(cause, "parent_node", None)
-    no_key = isinstance(cause, ConfigKeyError | ConfigAttributeError)
-    if not no_key or not isinstance(parent, DictConfig):
-        return f"{key}: {str(cause).splitlines()[0].rstrip('.')}."
-    known = [str(name) for name in parent if name != "hydra"]
-    near = did_you_mean(key.rpartition(".")[2], known)
-    return f"{key}: no such key; there are {', '.join(known) or 'none'}.{near}"
-
-
-def _unreadable(error: Exception, folders: Sequence[Path]) -> str:
-    """Return the sentence for YAML that cannot be read, with the file and the line."""
-    for path in (p for folder in folders for p in sorted(folder.rglob("*.yaml")) if p.is_file()):
-        try:
-            OmegaConf.load(path)
-        except yaml.YAMLError as found:
-            if str(found).splitlines()[0] != str(error).splitlines()[0]:
-                continue
-            mark = getattr(found, "problem_mark", None)
-            line = "" if mark is None else f", line {mark.line + 1}"
-            reason = getattr(found, "problem", None) or str(found).splitlines()[0]
-            return f"{path}{line}: not YAML ({reason}); mend the file."
-        except UnicodeDecodeError as found:
-            if isinstance(error, UnicodeDecodeError):
-                return f"{path}: not a text in UTF-8 ({found.reason}); mend the file."
-        except (OSError, OmegaConfBaseException):
-            continue
-    return f"YAML: {' '.join(str(error).split())}."

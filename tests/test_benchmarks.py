@@ -2,8 +2,10 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,15 @@ from benchmarks.__main__ import PARTS, main
 from benchmarks.fresh import fresh
 from benchmarks.growth import exponent
 from benchmarks.jobs import config_of
+from benchmarks.page import BROWSERS, made_up_rows, open_page, views
 from benchmarks.pages import machine_text
+from benchmarks.report import write
 from benchmarks.strata import Stratum, sample, strata_of, whole_seconds
 from benchmarks.work import unique_work
+from imprint_bench.analysis.figures import FIGURES
+from imprint_bench.analysis.paper.diagrams import SHOWN
+from imprint_bench.analysis.table import Table
+from imprint_bench.analysis.tables import TABLES
 from imprint_bench.data.embeddings.description import Description
 from imprint_bench.sweep.planner import make_plan
 
@@ -165,6 +173,75 @@ def test_what_a_function_raises_ends_its_process_and_is_not_hidden():
         fresh(int, "no number")
 
 
+# --- the page of a report
+
+PAPER = [*(f"table{i}" for i in range(1, 7)), "tableA1", "tableA2", "tableA3"]
+BUSY = """<!doctype html><script>
+const busy = (ms) => { const start = performance.now(); while (performance.now() - start < ms); };
+addEventListener("load", () => busy(120));
+</script><section id="explore"><p id="explore-state">all</p>
+<fieldset data-filter="fm"><input type="checkbox" checked></fieldset></section><script>
+document.querySelector("input").addEventListener("change", () => { CHANGE });
+</script>"""
+
+
+def busy_page(folder: Path, change: str) -> Path:
+    """Write a page whose load takes 120 ms, and which does `change` when its filter does."""
+    path = folder / "busy.html"
+    path.write_text(BUSY.replace("CHANGE", change))
+    return path
+
+
+@pytest.fixture
+def chromium(needed):
+    """Skip without a browser; CI must have it."""
+    needed("playwright", "pip install 'imprint-bench[dev]'")
+    if not any(map(shutil.which, BROWSERS)):
+        tell = pytest.fail if os.environ.get("CI") else pytest.skip
+        tell("needs Chromium: make chromium, or apt-get install chromium")
+
+
+@pytest.mark.usefixtures("chromium")
+def test_opening_and_filtering_last_until_scripts_are_done_and_what_they_change_is_drawn(tmp_path):
+    change = 'busy(80); document.getElementById("explore-state").textContent = "none";'
+    found = open_page(busy_page(tmp_path, change), repeats=2)
+    assert found["load_ms"] >= 120
+    assert found["redraw_ms"] >= 80
+    assert found["browser"].startswith("Chromium ")
+
+
+@pytest.mark.usefixtures("chromium")
+def test_a_filter_that_changes_nothing_is_no_measurement(tmp_path):
+    with pytest.raises(Exception, match="the filter changes nothing"):
+        open_page(busy_page(tmp_path, ""), repeats=1)
+
+
+def test_without_a_browser_its_columns_are_empty_and_the_readme_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    opened = open_page(tmp_path / "index.html", repeats=1)
+    assert opened.keys() == {"browser", *OF_BROWSER}
+    sizes = {"page_mb": 1.5, "rows": 42_444, "instances": 16, "tables": 17, "pictures": 12}
+    seconds = dict.fromkeys(("views_cpu_seconds", "page_cpu_seconds", "ranking_cpu_seconds"), 2.5)
+    row = {**sizes, "refused": 6, **seconds, "peak_mib": 300.0, **opened}
+    write(tmp_path, {"page": [row]}, {"measured": "2020-01-01"})
+    assert table(tmp_path, "page")[list(opened)].isna().all(axis=None)
+    text = (tmp_path / "README.md").read_text()
+    assert "It was not opened: Chromium or playwright is missing here." in text
+    assert "| 42,444 | 16 | 17 | 12 | 2.5 | 2.5 | 2.5 | 300 | 1.5 | - | - |" in text
+
+
+def test_made_up_rows_are_enough_for_the_tables_and_diagrams_of_the_paper():
+    rows = made_up_rows(1)
+    assert rows["trial_id"].is_unique
+    tables = {view.name: view for view in views(TABLES, rows, ["fm0"])}
+    assert all(isinstance(tables[name], Table) for name in PAPER)
+    instances = rows[["fm", "task"]].drop_duplicates()
+    assert len(tables["per_instance"].frame) == len(instances) == 16
+    assert set(tables["per_instance_fm0"].frame["fm"]) == {"fm0"}
+    figures = {view.name: view for view in views(FIGURES, rows, [])}
+    assert all(figures[name].picture is not None for name in SHOWN)
+
+
 # --- the command
 
 ROWS = {
@@ -175,9 +252,13 @@ ROWS = {
     "embedding": 1,
     "dtypes": 1,
     "store": 5,
+    "page": 1,
     "kmeans": 7,  # every k and all together
     "growth": (5 + 5 + 2 + 3 + 3 + 3 + 1) * 3,  # curves x points
 }
+
+OF_BROWSER = ["load_average", "load_ms", "redraw_ms"]
+OF_SOME = ["mib_on_disk", *OF_BROWSER]
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +296,7 @@ def test_a_quick_run_writes_every_table_with_finite_numbers(quick, needed):
     for name, n in rows.items():
         found = table(quick, name)
         assert len(found) == n, name
-        numbers = found.select_dtypes("number").drop(columns="mib_on_disk", errors="ignore")
+        numbers = found.select_dtypes("number").drop(columns=OF_SOME, errors="ignore")
         assert np.isfinite(numbers.to_numpy(dtype=float)).all(), name
         assert (numbers[[c for c in numbers if c.endswith("seconds")]] > 0).all(axis=None), name
 
@@ -232,6 +313,16 @@ def test_a_quick_run_compares_every_accuracy_of_both_paths(quick):
 def test_clusters_and_medoids_of_a_quick_run_are_those_of_the_other_packages(quick):
     found = table(quick, "kmeans")
     assert (found["equal"] == found["of"]).all()
+
+
+def test_a_quick_run_opens_the_page_where_there_is_a_browser(quick):
+    (row,) = table(quick, "page").to_dict("records")
+    assert row["rows"] >= 40_000
+    assert 0.1 < row["page_mb"] < 5
+    there = any(map(shutil.which, BROWSERS)) and find_spec("playwright") is not None
+    assert (row["load_ms"] > 0) == (row["redraw_ms"] > 0) == there
+    text = (quick / "README.md").read_text()
+    assert ("It was not opened" in text) != there
 
 
 def test_the_page_of_a_quick_run_has_the_machine_and_what_it_points_to(quick):
@@ -287,7 +378,7 @@ def test_an_unknown_part_is_one_sentence_before_anything_is_measured(capsys):
     assert main(["--only", "gemm,scalling"]) == 2
     assert capsys.readouterr().err == (
         "--only: no part 'scalling'; there are paths, gemm, embedding, scaling, store, "
-        "kmeans, growth. Did you mean 'scaling'?\n"
+        "page, kmeans, growth. Did you mean 'scaling'?\n"
     )
 
 

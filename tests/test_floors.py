@@ -23,6 +23,7 @@ ROOF = {
     "command_line",
     "composing",
     "jobs",
+    "refusals",
     "report_sources",
     "reporting",
     "study",
@@ -67,9 +68,9 @@ LIBRARIES = {
     "matplotlib": {"analysis"},
     "jinja2": {"report"},
     "markupsafe": {"report"},
-    "hydra": {"command_line", "composing"},
-    "omegaconf": {"composing"},
-    "yaml": {"composing"},
+    "hydra": {"command_line", "composing", "refusals"},
+    "omegaconf": {"composing", "refusals"},
+    "yaml": {"refusals"},
 }
 
 

@@ -59,7 +59,7 @@ def runtimes(
 
 
 def _together(rows: pd.DataFrame, data: pd.DataFrame) -> str:
-    """Say which generators computed several values of k at once, in the seconds shown."""
+    """Say which generators made several values of k at once, and how that is counted."""
     if "timed_together" not in rows:
         return ""
     shown = rows[rows["gen"].isin(data["gen"]) & rows["timed_together"].gt(1).fillna(value=False)]
@@ -68,7 +68,7 @@ def _together(rows: pd.DataFrame, data: pd.DataFrame) -> str:
     if shown.empty:
         return ""
     slow = listed(names[gen] for gen in sorted(shown["gen"].unique()))
-    return f"Seconds of {slow} are those of several values of k computed at once."
+    return f"Several values of k of {slow} were made at once; steps they share count for each."
 
 
 def _finding(data: pd.DataFrame) -> str:
