@@ -89,7 +89,7 @@ def check(options: argparse.Namespace) -> None:
     named twice for one.
     """
     folders = config_folders(options)
-    for override in map(_parsed, options.overrides):
+    for override in map(parsed, options.overrides):
         group = override.key_or_group
         if override.is_sweep_override() and not options.multirun:
             remedy = f"write {group}=[A,B] to have them in one sweep, or "
@@ -159,7 +159,14 @@ def no_choice(group: str, name: object, names: Sequence[str]) -> str:
     return f"{group}: no choice {name!r}; there are {listed}.{did_you_mean(name, names)}"
 
 
-def _parsed(text: str) -> Override:
+def parsed(text: str) -> Override:
+    """Return an override as Hydra reads it.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot.
+    """
     try:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:

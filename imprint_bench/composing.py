@@ -26,6 +26,7 @@ from imprint_bench.command_line import (
     config_folders,
     for_hydra,
     no_choice,
+    parsed,
 )
 from imprint_bench.errors import ConfigError
 from imprint_bench.refusals import REFUSALS, sentence_for
@@ -43,6 +44,7 @@ class Part:
 
     sweep: str
     raw: dict[str, Any]
+    configuration: str  # the same as YAML
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,29 @@ def compose(options: argparse.Namespace) -> list[Job]:
     SystemExit
         After ``--help``, ``--cfg`` and ``--info``, which only print.
     """
-    jobs = [_with_parts(job, options) for job in _composed(options)]
+    jobs = [_of_sweeps(job, options) for job in _composed_whole(options)]
     labels = labels_of([job.overrides for job in jobs])
     return [replace(job, label=label) for job, label in zip(jobs, labels, strict=True)]
+
+
+def _composed_whole(options: argparse.Namespace) -> list[Job]:
+    """Return the jobs; one that is made from sweeps is composed without parameters of theirs."""
+    theirs = report_sources.of_methods(options.overrides)
+    if options.multirun or not theirs or _names_a_sweep(options.overrides):
+        return _composed(options)
+    rest = [o for o in options.overrides if o not in theirs]
+    jobs = _composed(argparse.Namespace(**vars(options) | {"overrides": rest}))
+    if not any(report_sources.needed(job.raw) for job in jobs):
+        return _composed(options)
+    command = [_command([*job.overrides, *theirs], options) for job in jobs]
+    return [
+        replace(job, overrides=(*job.overrides, *theirs), command=line)
+        for job, line in zip(jobs, command, strict=True)
+    ]
+
+
+def _names_a_sweep(overrides: Sequence[str]) -> bool:
+    return any(o.lstrip("+").startswith("sweep=") for o in overrides)
 
 
 def _composed(options: argparse.Namespace) -> list[Job]:
@@ -110,23 +132,38 @@ def _composed(options: argparse.Namespace) -> list[Job]:
         raise ConfigError(sentence_for(error, options)) from error
 
 
-def _with_parts(job: Job, options: argparse.Namespace) -> Job:
+def _of_sweeps(job: Job, options: argparse.Namespace) -> Job:
     """Return a job with the sweeps that its tables and figures are made from."""
     further = job.raw.pop(SWEEPS, None) or {}
     sweeps = report_sources.needed(job.raw)
-    if not sweeps or any(o.lstrip("+").startswith("sweep=") for o in job.overrides):
-        return replace(job, parts=(Part("", job.raw),))
+    study = [o for o in job.overrides if o.startswith("+study=")]
+    if not sweeps or _names_a_sweep(job.overrides):
+        if study and not sweeps:
+            raise ConfigError(f"{study[0]}: no table or figure of it is left; name some of them.")
+        return replace(job, parts=(Part("", job.raw, job.configuration),))
     raw = report_sources.narrowed(job.raw, job.overrides)
-    folders = config_folders(options)
-    known = choices(folders, "sweep")
-    parts = []
-    for sweep in report_sources.needed(raw):
+    known = choices(config_folders(options), "sweep")
+    for sweep in (*report_sources.needed(raw), *further):
         if sweep not in known:
             raise ConfigError(no_choice("sweep", sweep, known))
-        overrides = report_sources.overrides_for(sweep, job.overrides, further.get(sweep, ()))
-        of_sweep = _sweep(overrides, options) | {"name": sweep, "table": {}, "figure": {}}
-        parts.append(Part(sweep, of_sweep))
-    return replace(job, raw=raw, parts=tuple(parts))
+    parameters = {
+        override.get_key_element(): override.value()
+        for override in map(parsed, report_sources.of_methods(job.overrides))
+    }
+    parts, used = [], set()
+    for sweep in report_sources.needed(raw):
+        rest = [o for o in job.overrides if o not in report_sources.of_methods(job.overrides)]
+        overrides = report_sources.overrides_for(sweep, rest, further.get(sweep, ()))
+        of_sweep, own = report_sources.with_parameters(_sweep(overrides, options), parameters)
+        of_sweep |= {"name": sweep, "table": {}, "figure": {}}
+        parts.append(Part(sweep, of_sweep, OmegaConf.to_yaml(of_sweep)))
+        used |= own
+    for path in parameters:
+        if path not in used:
+            names = ", ".join(part.sweep for part in parts)
+            raise ConfigError(f"{path}: none of the sweeps {names} has {path.rpartition('.')[0]}.")
+    text = "\n".join(f"# {part.sweep}\n{part.configuration}" for part in parts)
+    return replace(job, raw=raw, parts=tuple(parts), configuration=text)
 
 
 def _sweep(overrides: list[str], options: argparse.Namespace) -> dict[str, Any]:
@@ -187,9 +224,13 @@ def _job(composed: DictConfig, overrides: tuple[str, ...], options: argparse.Nam
                 f"{group}: its keys do not belong under {group}; a {group} file starts with the "
                 "line '# @package _global_', and an override names a key itself, such as seeds=[0]."
             )
-    folder = [] if options.config_dir is None else [f"--config-dir={options.config_dir}"]
-    command = shlex.join(["python", "-m", "imprint_bench", *folder, *overrides])
+    command = _command(overrides, options)
     return Job(raw, overrides, command, OmegaConf.to_yaml(composed, resolve=True))
+
+
+def _command(overrides: Sequence[str], options: argparse.Namespace) -> str:
+    folder = [] if options.config_dir is None else [f"--config-dir={options.config_dir}"]
+    return shlex.join(["python", "-m", "imprint_bench", *folder, *overrides])
 
 
 @contextmanager

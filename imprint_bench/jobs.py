@@ -87,8 +87,15 @@ class _Run:
             self.studies = {"": prepare(self.config, launch)}
             return
         page = Page(self.config, launch, Views.of(self.config))
-        found = {part.sweep: prepare(read(part.raw), launch) for part in self.job.parts}
+        found = {}
+        for part in self.job.parts:
+            try:
+                of_part = replace(launch, configuration=part.configuration)
+                found[part.sweep] = prepare(read(part.raw), of_part)
+            except ImprintError as error:
+                raise type(error)(f"{part.sweep}: {error}") from error
         page.views.check({sweep: study.plan for sweep, study in found.items()})
+        page.views.check_seeds({sweep: study.config for sweep, study in found.items()})
         self.page, self.studies = page, found
 
     @contextmanager

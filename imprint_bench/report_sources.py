@@ -5,14 +5,17 @@ several in a list. `python -m imprint_bench table=[table2]` then computes and re
 ``+sweep=NAME`` makes the table from the rows of another one.
 """
 
+import copy
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imprint_bench.errors import ConfigError
+from imprint_bench.errors import ConfigError, did_you_mean
 
 KEY = "sweep"
 GROUPS = ("table", "figure")
+METHODS = ("gen", "agg", "mapping", "fm", "dataset", "task")
+FEW = 3  # names in that of a folder
 UNNAMED = "custom"  # the name in conf/config.yaml
 
 
@@ -25,8 +28,10 @@ def of_request(params: Mapping[str, Any] | None, *, at: str) -> tuple[str, ...]:
         If it is neither a name nor a list of names.
     """
     value = (params or {}).get(KEY)
-    names = value if isinstance(value, list | tuple) else [] if value is None else [value]
-    for name in names:
+    if value is None:
+        return ()
+    names = value if isinstance(value, list | tuple) else [value]
+    for name in names or [value]:
         if not isinstance(name, str) or not name:
             raise ConfigError(f"{at}.{KEY}: expected the name of a sweep, got {name!r}.")
     return tuple(names)
@@ -51,7 +56,8 @@ def needed(raw: Mapping[str, Any]) -> list[str]:
 def narrowed(raw: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Return the configuration of a report that is made from sweeps which its tables name.
 
-    Who names tables alone wants no figures, and the other way round.
+    Who names tables alone wants no figures, and the other way round. Such a part of a study
+    has a name of its own, so that its page does not replace the study's.
 
     Raises
     ------
@@ -61,7 +67,6 @@ def narrowed(raw: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     said = [group for group in GROUPS if any(o.startswith(f"{group}=") for o in overrides)]
     chosen = [group for group in said if _requests(raw, group)]
     kept = {group: _requests(raw, group) if group in (chosen or GROUPS) else {} for group in GROUPS}
-    names = [name for requests in kept.values() for name in requests]
     for group, requests in kept.items():
         for name, params in requests.items():
             if not of_request(params, at=f"{group}.{name}"):
@@ -69,8 +74,20 @@ def narrowed(raw: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]
                     f"{group}.{name}: names no sweep to be made from, as others here do; write "
                     f"+sweep=NAME for all of them, or {group}.{name}.{KEY}=NAME."
                 )
-    own = {"name": names[0] if len(names) == 1 else "paper"} if raw.get("name") == UNNAMED else {}
-    return {**raw, **kept, **own}
+    if any(_key(o) == "name" for o in overrides) or not said:
+        return {**raw, **kept}
+    whole = "" if raw.get("name") == UNNAMED else str(raw.get("name"))
+    part = "-".join(name for name in (whole, _called(kept)) if name)
+    return {**raw, **kept, "name": part}
+
+
+def _called(requests: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a folder's name for some tables and figures."""
+    names = [name for group in GROUPS for name in requests[group]]
+    if len(names) <= FEW:
+        return "-".join(names)
+    groups = [group for group in GROUPS if requests[group]]
+    return f"{groups[0]}s" if len(groups) == 1 else "selection"
 
 
 def overrides_for(sweep: str, overrides: Sequence[str], further: Sequence[str]) -> list[str]:
@@ -82,12 +99,55 @@ def overrides_for(sweep: str, overrides: Sequence[str], further: Sequence[str]) 
     overrides : sequence of str
         Of the report: what is chosen for it is chosen for each of its sweeps.
     further : sequence of str
-        For this sweep alone, from the file of a study; the command line has the last word.
+        For this sweep alone, from the file of a study; they go before what is chosen for all.
     """
-    own = [o for o in overrides if _key(o) not in (*GROUPS, "name", "study") and not _of_one(o)]
+    special = {_key(o) for o in further}
+    own = [o for o in overrides if _key(o) not in (*GROUPS, "name", "study", *special)]
     study = [o for o in overrides if _key(o) == "study"]
-    said = {_key(o) for o in own}
-    return [f"+{KEY}={sweep}", *study, *(o for o in further if _key(o) not in said), *own]
+    return [f"+{KEY}={sweep}", *study, *(o for o in own if not _of_one(o)), *further]
+
+
+def of_methods(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides of parameters of a method, which not every sweep has.
+
+    Examples
+    --------
+    >>> of_methods(["gen.kmeans.k=[1]", "gen=[mean]", "seeds=[0]"])
+    ['gen.kmeans.k=[1]']
+    """
+    return [o for o in overrides if _key(o).partition(".")[0] in METHODS and "." in _key(o)]
+
+
+def with_parameters(raw: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[dict, set[str]]:
+    """Return a sweep with parameters of those methods that it has, and which these are.
+
+    Parameters
+    ----------
+    raw : Mapping[str, Any]
+        The configuration of the sweep.
+    values : Mapping[str, Any]
+        By the path of a parameter, ``gen.kmeans.k``.
+
+    Raises
+    ------
+    ConfigError
+        If a method has no such parameter.
+    """
+    made, used = copy.deepcopy(dict(raw)), set()
+    for path, value in values.items():
+        *parents, last = path.split(".")
+        inner: Any = made
+        for name in parents:
+            inner = inner.get(name) if isinstance(inner, dict) else None
+        if not isinstance(inner, dict):
+            continue
+        if last not in inner:
+            known = ", ".join(map(str, inner)) or "none"
+            near = did_you_mean(last, map(str, inner))
+            raise ConfigError(f"{path}: no such key; there are {known}.{near}")
+        inner[last] = value
+        used.add(path)
+    return made, used
 
 
 def command_for(command: str, group: str, name: str, *, of_parts: bool) -> str:
@@ -95,11 +155,16 @@ def command_for(command: str, group: str, name: str, *, of_parts: bool) -> str:
 
     Examples
     --------
-    >>> command = "python -m imprint_bench +study=paper stages=[report] n_jobs=2"
+    >>> command = "python -m imprint_bench +study=paper stages=[report] n_jobs=2 table.table1.x=1"
     >>> command_for(command, "table", "table2", of_parts=True)
     'python -m imprint_bench +study=paper n_jobs=2 table=[table2]'
     """
-    words = [w for w in shlex.split(command) if _key(w) not in (*GROUPS, "stages")]
+    own = f"{group}.{name}."
+    words = [
+        word
+        for word in shlex.split(command)
+        if _key(word) not in (*GROUPS, "stages") and (not _of_one(word) or word.startswith(own))
+    ]
     other = [] if of_parts else [f"{g}=[]" for g in GROUPS if g != group]
     return shown([*words, f"{group}=[{name}]", *other])
 

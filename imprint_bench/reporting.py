@@ -114,6 +114,25 @@ class Views:
                     except ConfigError as error:
                         raise ConfigError(f"{noun}.{name}.{error}") from error
 
+    def check_seeds(self, configs: Mapping[str, Config]) -> None:
+        """Raise ConfigError for a table or figure of sweeps whose seeds differ.
+
+        A median over other seeds is another median.
+        """
+        for noun, _, requests in self.groups():
+            for name in requests:
+                seeds = {
+                    sweep: configs[sweep].seeds
+                    for sweep in self.sweeps.get((noun, name), ())
+                    if sweep in configs
+                }
+                if len({tuple(sorted(s)) for s in seeds.values()}) > 1:
+                    told = ", ".join(f"{sweep} {list(s)}" for sweep, s in seeds.items())
+                    raise ConfigError(
+                        f"{noun}.{name}: its sweeps have different seeds ({told}); give them the "
+                        "same."
+                    )
+
     def parts_of(self, noun: str, name: str, parts: Mapping[str, P]) -> list[P]:
         """Return those parts of a report that a table or figure is made from."""
         named = [parts[sweep] for sweep in self.sweeps.get((noun, name), ()) if sweep in parts]
@@ -128,6 +147,7 @@ class PartOfReport:
     plan: Plan
     outcome: Outcome
     seconds: Mapping[str, float]
+    configuration: str = ""
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -172,10 +192,8 @@ def report(
         rows=rows,
         tables=made["table"],
         figures=made["figure"],
-        dropped=pd.concat([part.plan.dropped for part in every]).rename(
-            columns={"trials": "count"}
-        ),
-        provenance=_provenance(launch, parts),
+        dropped=_dropped(parts),
+        provenance=_provenance(launch, parts, rows),
         failed=list(dict.fromkeys(line for part in every for line in part.outcome.failed)),
         marked=marked,
     )
@@ -188,6 +206,11 @@ def report(
         log.info("\n%s", text)
     log.info("\nReport: %s", page)
     return [one for listed in made.values() for one in listed if isinstance(one, Refusal)]
+
+
+def _dropped(parts: Mapping[str, PartOfReport]) -> pd.DataFrame:
+    frames = [part.plan.dropped.assign(sweep=name) for name, part in parts.items()]
+    return pd.concat(frames, ignore_index=True).rename(columns={"trials": "count"})
 
 
 def _told(refusal: Refusal) -> str:
@@ -233,8 +256,12 @@ def without(command: str, *keys: str) -> str:
     return " ".join(word for word in command.split() if not any(key in word for key in keys))
 
 
-def _provenance(launch: Launch, parts: Mapping[str, PartOfReport]) -> dict[str, Any]:
+def _provenance(
+    launch: Launch, parts: Mapping[str, PartOfReport], rows: pd.DataFrame
+) -> dict[str, Any]:
     every = list(parts.values())
+    computed = sum(part.outcome.computed for part in every)
+    done = int((rows["status"] == "ok").sum())
     gaps = {k: v for part in every for k, v in left_out(part.config).items()}
     times = {
         f"{f'{name}, ' if name else ''}stage {stage}": f"{s:.1f} s"
@@ -245,8 +272,8 @@ def _provenance(launch: Launch, parts: Mapping[str, PartOfReport]) -> dict[str, 
         "command": launch.command,
         "written": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
         "trials": {
-            "computed now": f"{sum(part.outcome.computed for part in every):,}",
-            "found in the store": f"{sum(part.outcome.found for part in every):,}",
+            "computed now": f"{computed:,}",
+            "found in the store": f"{max(done - computed, 0):,}",
         },
         **({"sweeps": {n: f"{len(p.plan):,} trials" for n, p in parts.items()}}
            if len(parts) > 1 else {}),
@@ -258,7 +285,8 @@ def _provenance(launch: Launch, parts: Mapping[str, PartOfReport]) -> dict[str, 
             "python": platform.python_version(),
         },
         "versions": {"imprint-bench": __version__} | {p: _version(p) for p in PACKAGES},
-        "configuration": launch.configuration,
+        **({"configurations": {n: part.configuration for n, part in parts.items()}}
+           if "" not in parts else {"configuration": launch.configuration}),
     }  # fmt: skip
 
 

@@ -170,7 +170,13 @@ def conclude(page: Page, parts: Mapping[str, Done]) -> None:
         _log_later_report(page.config.shard, page.launch)
     elif "report" in page.config.stages:
         found = {
-            name: PartOfReport(d.study.config, d.study.plan, d.outcome, d.seconds)
+            name: PartOfReport(
+                d.study.config,
+                d.study.plan,
+                d.outcome,
+                d.seconds,
+                d.study.launch.configuration,
+            )
             for name, d in parts.items()
         }
         refused = report(page.config, page.launch, page.views, found)

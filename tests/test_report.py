@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import imprint_bench.analysis
 from imprint_bench.analysis.build import Refusal, build
 from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.figures import FIGURES
@@ -20,8 +21,10 @@ from imprint_bench.errors import StoreError
 from imprint_bench.report import count_reasons, inline_svg, write_report
 from imprint_bench.report.budget import shares
 from imprint_bench.report.explorer import VALUES, explorer
+from imprint_bench.report.parts import ENDINGS
 from imprint_bench.report.pictures import pictures, small_png
 from imprint_bench.report.ranking import Ranking, ranking
+from imprint_bench.report.seeds import common_seeds
 from imprint_bench.report.summary import summary_sentences
 
 EVIL = "<script>alert(1)</script>"
@@ -202,6 +205,39 @@ def test_dropped_combinations_are_counted_by_reason():
     assert [entry["count"] for entry in counted] == [5, 2]
 
 
+SWEEPS = pd.DataFrame(
+    {
+        "reason": ["same", "same", "small", "same"],
+        "where": ["a all", "b all", "a all", "a all"],
+        "count": [600, 40, 5, 600],
+        "sweep": ["paper/gen", "paper/gen", "paper/gen", "paper/agg"],
+    }
+)
+
+
+def test_dropped_combinations_of_several_sweeps_are_told_of_each_sweep():
+    # What two sweeps leave out alike is left out by each: 600 + 40 and 600, 1,240 over both.
+    assert count_reasons(SWEEPS) == [
+        {
+            "reason": "same",
+            "count": 1240,
+            "example": "a all",
+            "sweeps": [("paper/gen", 640), ("paper/agg", 600)],
+        },
+        {"reason": "small", "count": 5, "example": "a all", "sweeps": [("paper/gen", 5)]},
+    ]
+
+
+def test_the_page_says_that_counts_of_dropped_combinations_are_over_all_sweeps(rows, tmp_path):
+    text = " ".join(Page(write(tmp_path / "two", rows, dropped=SWEEPS)).text.split())
+    assert "one that several sweeps left out counts in each of them" in text
+    assert "same (paper/gen 640, paper/agg 600)" in text
+    alone = SWEEPS[SWEEPS["sweep"] == "paper/gen"].assign(sweep="")
+    text = " ".join(Page(write(tmp_path / "one", rows, dropped=alone)).text.split())
+    assert "sweeps" not in text
+    assert "640" in text
+
+
 def test_failures_and_missing_results_are_told(rows, tmp_path):
     rows.loc[0, "status"] = "crashed"
     page = Page(write(tmp_path, rows, failed=["bank 3: out of memory."]))
@@ -225,6 +261,21 @@ def test_provenance_shows_blocks_lists_and_the_command(rows, tmp_path):
     assert f"<pre>{COMMAND}</pre>" in content
     assert "<pre>seeds: [0]\nk: 1</pre>" in content
     assert "<dt>a_b</dt>" in content
+
+
+def test_configurations_of_several_sweeps_are_folded_and_keep_to_a_budget(rows, tmp_path):
+    short, long = "k: 1\n" * 9, "m: 2\n" * 400_000
+    provenance = {"command": COMMAND, "configurations": {"paper/gen": short, EVIL: long}}
+    path = write(tmp_path, rows, provenance=provenance)
+    content = path.read_text(encoding="utf-8")
+    assert "<summary>paper/gen, 9 lines</summary>" in content
+    assert f"<pre>{short.strip()}</pre>" in content
+    assert "400,000 lines</summary>" in content
+    kept = content.count("m: 2")
+    assert 10_000 < kept < 100_000
+    assert f"{400_000 - kept:,} more lines are left out of the page." in content
+    assert path.stat().st_size < 1_000_000
+    assert Page(path).tags.count("script") == 1
 
 
 def test_pictures_of_images_are_in_the_page_and_small(rows, tmp_path):
@@ -274,6 +325,16 @@ def test_the_best_imprinting_of_a_diagram_under_any_name_is_told_from_its_pairs(
     assert certain == (
         "Of 3 pairs 2 differ; the best imprinting, fps, differs from 1 of the 2 others."
     )
+
+
+def test_the_best_of_a_table_of_the_paper_is_named_with_its_k(rows):
+    pair = {"generator": ["k-means", "mean"], "average_rank": [1.0, 2.0]}
+    frame = pd.DataFrame(pair | {"accuracy_mean": [0.9, 0.8], "accuracy_std": [0.1, 0.2]})
+    columns = tuple(Column(name, name) for name in frame)
+    for name in ("k", "gen_k"):
+        own = frame.assign(**{name: pd.array([20, None], dtype="Int64")})
+        table = Table("table2", "", "", (*columns, Column(name, "k", COUNT)), own)
+        assert "goes to the generator k-means 20, which" in sentences(rows, [table], [])[1]
 
 
 def test_a_summary_without_any_result_has_three_sentences(rows):
@@ -348,6 +409,38 @@ def test_a_generator_that_is_on_some_instances_only_is_ranked_there():
     assert best.loc["fps", "average_rank"] == 1.5  # its two configurations share the first place
 
 
+def test_generators_on_all_main_instances_come_before_those_on_some(tmp_path):
+    rows = grid(np.random.default_rng(4), **PLACES, **METHODS | {"gen": ["mean", "all", "fps"]})
+    few = rows["gen"].isin(["fps"]) & (rows["fm"] == "b")
+    rows = rows[~few].reset_index(drop=True)
+    rows.loc[rows["gen"] == "fps", "accuracy"] = 0.95
+    oracle = rows[rows["gen"] == "all"].assign(gen="least_squares", accuracy=0.99)
+    oracle["trial_id"] += "-oracle"
+    rows = pd.concat([rows, oracle], ignore_index=True)
+    best = ranking(rows).best
+    assert best["gen"].iloc[0] == "least_squares"
+    assert (best["gen"].iloc[-1], best["everywhere"].tolist()) == ("fps", [True] * 3 + [False])
+    assert best["average_rank"].idxmin() != best.index[-1]
+    assert best["average_rank"].iloc[-1] < best["average_rank"].iloc[1]
+    data = explorer(ranking(rows))
+    names = [g["name"] for g in data["generators"]]
+    assert (sorted(names[:2]), names[2:]) == (["all", "mean"], ["least squares", "fps"])
+    assert [g["everywhere"] for g in data["generators"]] == [True, True, True, False]
+    assert names[data["chosen"]] == names[0]
+    assert "fps" not in sentences(rows, [], [])[1]
+    text = Page(write(tmp_path, rows, tables=[], figures=[])).text
+    assert "with the lowest average rank there" in text
+    assert "1 generator has no configuration on all of these instances" in text
+
+
+def test_where_oracles_alone_are_on_all_instances_the_first_imprinting_is_chosen():
+    rows = grid(np.random.default_rng(4), **PLACES, **METHODS)
+    rows = rows[(rows["gen"] == "least_squares") | (rows["fm"] == "a")]
+    data = explorer(ranking(rows))
+    assert [g["oracle"] for g in data["generators"]] == [True, False, False]
+    assert data["chosen"] == 1
+
+
 def test_the_page_carries_the_medians_of_the_best_configurations(rows, tmp_path):
     page = Page(write(tmp_path, rows, tables=[], figures=[]))
     data = json.loads(page.data)
@@ -376,6 +469,48 @@ def test_what_lacks_results_lists_the_trials_and_the_command_until_it_is_made(ro
     assert listed.read_text() == "fm,task\na,all\nb,odd\n"
     write(tmp_path, rows, **made(rows, ("norms",), ()))
     assert not listed.exists()
+
+
+def test_files_of_what_can_no_longer_be_made_are_removed_and_no_others(rows, tmp_path):
+    figures = [replace(f, name="figure1") for f in made(rows, (), ("accuracy_over_k",))["figures"]]
+    others = [replace(f, name=name) for f in figures for name in ("figure11", "figure1_best")]
+    exact = {"_exact": pd.DataFrame({"n": [1]})}
+    tables = [replace(t, name="table1", data=exact) for t in made(rows, ("norms",), ())["tables"]]
+    further = [replace(t, name=name) for t in tables for name in ("table1_flips", "table12")]
+    write(tmp_path, rows, tables=[*tables, *further], figures=[*figures, *others])
+    (tmp_path / "figures" / "figure1_notes.txt").write_text("mine")
+    before = {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*.*")}
+    refused = [Refusal(n, n, "Results are missing.", COMMAND) for n in ("table1", "figure1")]
+    kinds = {"tables": [refused[0], *further], "figures": [refused[1], *others]}
+    write(tmp_path, rows, **kinds)
+    after = {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*.*")}
+    assert before - after == {
+        *(f"tables/table1{end}" for end in (".csv", ".md", ".tex", "_exact.csv")),
+        *(f"figures/figure1{end}" for end in (".svg", ".pdf", ".png", ".csv")),
+    }
+    assert len(after) == len(before) - 8
+
+
+def test_an_earlier_picture_goes_where_there_is_too_little_to_draw(rows, tmp_path):
+    figures = made(rows, (), ("accuracy_over_k",))["figures"]
+    write(tmp_path, rows, tables=[], figures=figures)
+    empty = [replace(f, picture=None, finding="Nothing to draw.") for f in figures]
+    write(tmp_path, rows, tables=[], figures=empty)
+    files = sorted(file.name for file in (tmp_path / "figures").iterdir())
+    assert files == ["accuracy_over_k.csv"]
+
+
+def test_every_ending_that_a_table_or_figure_gives_its_data_is_known():
+    folder = Path(imprint_bench.analysis.__file__).parent
+    found = [re.findall(r'"(_[a-z]+)": ', f.read_text(encoding="utf-8")) for f in folder.rglob("*.py")]
+    columns = {"_low", "_high"}  # of a DataFrame
+    assert {end for ends in found for end in ends} - columns == set(ENDINGS) - {""}
+
+
+def test_no_table_or_figure_is_named_like_a_file_of_another():
+    for registry in (TABLES, FIGURES):
+        files = {f"{name}{end}" for name in registry for end in ENDINGS if end}
+        assert not files & set(registry)
 
 
 def test_every_part_has_the_command_that_makes_it(rows, tmp_path):
@@ -474,3 +609,57 @@ def test_sweeps_with_seeds_of_their_own_may_share_instances():
     found = ranking(pd.concat([first, second], ignore_index=True))
     assert found.best["n_instances"].tolist() == [12, 12, 12]
     assert not np.isnan(found.accuracy).any()
+
+
+def joined() -> pd.DataFrame:
+    """Return a sweep of three seeds, and another of one configuration with two seeds more."""
+    rng = np.random.default_rng(7)
+    first = grid(rng, **PLACES, **METHODS)
+    second = grid(rng, **PLACES, **{"gen": ["mean"], "norm_pre": ["l2"], "seed": [0, 7, 8]})
+    second = second[(second["fm"] == "a") & (second["seed"] != 0)]
+    second["trial_id"] += "-second"
+    return pd.concat([first, second], ignore_index=True)
+
+
+def test_seeds_that_another_sweep_brings_for_some_configurations_are_left_out(tmp_path):
+    rows = joined()
+    alone, both = ranking(rows[rows["seed"] < 7]), ranking(rows)
+    pd.testing.assert_frame_equal(both.best, alone.best)
+    np.testing.assert_array_equal(both.accuracy, alone.accuracy)
+    own = rows[(rows["seed"] < 7) & (rows["gen"] == "mean")]
+    mine = both.best.index.get_loc(both.best.index[both.best["gen"] == "mean"][0])
+    norm = both.best["norm_pre"].iloc[mine]
+    medians = own[own["norm_pre"] == norm].groupby(["dataset", "fm", "task"])["accuracy"].median()
+    keys = list(both.instances[["dataset", "fm", "task"]].itertuples(index=False, name=None))
+    assert both.accuracy[:, mine].tolist() == [round(medians[key], 12) for key in keys]
+
+
+def test_a_trial_that_failed_counts_among_the_seeds_of_its_instance():
+    rows = joined()
+    hit = rows.index[(rows["gen"] == "fps") & (rows["norm_pre"] == "l2") & (rows["seed"] == 1)]
+    rows.loc[hit, "status"], rows.loc[hit, "accuracy"] = "crashed", np.nan
+    alone, both = ranking(rows[rows["seed"] < 7]), ranking(rows)
+    np.testing.assert_array_equal(both.accuracy, alone.accuracy)
+
+
+def test_which_seeds_count_is_said_where_others_are_there(tmp_path):
+    rows = joined()
+    rows.loc[(rows["gen"] == "mean") & (rows["norm_pre"] == "l2"), "accuracy"] = 0.99
+    text = Page(write(tmp_path / "joined", rows, tables=[], figures=[])).text
+    # The mean stands with l2, and on the six instances of network a it has seeds 7 and 8, too.
+    assert "6 accuracies have further seeds, which are left out" in text
+    assert "seeds of their own" not in text
+    plain = Page(write(tmp_path / "plain", rows[rows["seed"] < 7], tables=[], figures=[])).text
+    assert "further seeds" not in plain
+    other = rows[(rows["gen"] != "fps") | (rows["seed"] == 2)]
+    text = Page(write(tmp_path / "other", other, tables=[], figures=[])).text
+    assert "12 lack some of these and are medians over the seeds they have" in text
+
+
+def test_the_seeds_of_an_instance_are_those_of_most_of_its_configurations():
+    # Instance 0: {1, 2} twice, {1, 2, 3} once, {3} once. Instance 1: {4} and {5, 6}, once each.
+    cells = {0: (1, 2), 1: (2, 1), 2: (3, 1, 2), 3: (3,), 14: (4,), 15: (5, 6)}
+    cell, seed = np.array([(c, s) for c, seeds in cells.items() for s in seeds]).T
+    counts, own = common_seeds(cell, cell // 10, seed)
+    assert {c: tuple(seed[counts & (cell == c)]) for c in cells} == cells | {2: (1, 2)}
+    assert set(cell[own]) == {3, 14}

@@ -6,6 +6,7 @@ from imprint_bench.__main__ import main
 from imprint_bench.command_line import check, parse
 from imprint_bench.composing import Job, compose
 from imprint_bench.errors import ConfigError
+from imprint_bench.report_sources import command_for
 
 PAPERS = ["resnet18", "resnet50", "vit_b_16", "swin_b"]
 SMALL = """# @package _global_
@@ -76,14 +77,48 @@ def test_a_sweep_that_is_named_is_where_every_table_comes_from():
     assert list(part.raw["figure"]) == ["critical_difference", "montage"]
 
 
-def test_a_study_chooses_for_its_sweeps_and_the_command_line_has_the_last_word(mine):
+def test_a_study_chooses_for_its_sweeps_and_what_it_says_of_one_goes_before_the_rest(mine):
     job = composed(mine, "+study=mine")
     tasks = {part.sweep: list(part.raw["task"]) for part in job.parts}
     assert tasks == {"small/a": ["all", "short", "odd", "even"], "small/b": ["all", "short", "odd"]}
     assert all(list(part.raw["fm"]) == ["random_conv"] for part in job.parts)
     job = composed(mine, "+study=mine", "task=[even]", "fm=[pixels]")
-    assert all(list(part.raw["task"]) == ["even"] for part in job.parts)
+    tasks = {part.sweep: list(part.raw["task"]) for part in job.parts}
+    assert tasks == {"small/a": ["even"], "small/b": ["all", "short", "odd"]}
     assert all(list(part.raw["fm"]) == ["pixels"] for part in job.parts)
+
+
+def test_a_part_of_a_study_has_a_page_of_its_own(mine):
+    def name(*arguments: str) -> str:
+        return composed(*arguments).raw["name"]
+
+    assert name(mine, "+study=mine") == "mine"
+    assert name(mine, "+study=mine", "table=[table2]") == "mine-table2"
+    assert name("+study=paper", "table=[]") == "paper-figures"
+    assert name("figure=[figure11a,figure11b]") == "figure11a-figure11b"
+    assert name("table=[table1,table2,table3,table4]") == "tables"
+    assert name("table=[table2]", "figure=[figure5,figure7,figure8]") == "selection"
+    assert name(mine, "+study=mine", "table=[table2]", "name=other") == "other"
+
+
+def test_parameters_of_methods_go_to_the_sweeps_that_have_them():
+    job = composed("table=[table2,table5]", "agg.mnn.metric=[euclidean]", "gen.kmeans.k=[20]")
+    gen, agg = (part.raw for part in job.parts)
+    assert agg["agg"]["mnn"]["metric"] == ["euclidean"]
+    assert "mnn" not in gen["agg"]
+    assert gen["gen"]["kmeans"]["k"] == agg["gen"]["kmeans"]["k"] == [20]
+    assert "agg.mnn.metric=[euclidean]" in job.command
+    assert "metric:\n    - euclidean\n" in job.parts[1].configuration.replace("      -", "    -")
+
+
+def test_the_command_of_a_part_has_the_parameters_of_no_other_part():
+    command = "python -m imprint_bench table=[table2] table.table2.k=10 figure.figure5.rope=0.1"
+    again = command_for(command, "table", "table2", of_parts=True)
+    assert again == "python -m imprint_bench table.table2.k=10 table=[table2]"
+    again = command_for(command, "table", "table3", of_parts=True)
+    assert again == "python -m imprint_bench table=[table3]"
+    alone = command_for("python -m imprint_bench +sweep=a", "table", "norms", of_parts=False)
+    assert alone == "python -m imprint_bench +sweep=a table=[norms] figure=[]"
 
 
 def test_who_names_tables_of_a_study_gets_no_figures(mine):
@@ -124,7 +159,11 @@ def test_the_published_study_and_ours_compose_and_name_every_table_and_figure_of
         (["table=[table2]", "figure=[montage]"], "figure.montage: names no sweep"),
         (["table=[table2]", "table.table2.sweep=paper/gem"], "Did you mean 'paper/gen'?"),
         (["table=[table2]", "table.table2.sweep=7"], "table.table2.sweep: expected the name"),
+        (["table=[table2]", "table.table2.sweep=[]"], "table.table2.sweep: expected the name"),
         (["+study=papr"], "Did you mean 'paper'?"),
+        (["+study=paper", "table=[]", "figure=[]"], "+study=paper: no table or figure of it"),
+        (["table=[table2]", "gen.kmens.k=[1]"], "gen.kmens.k: none of the sweeps paper/gen has"),
+        (["table=[table2]", "gen.kmeans.kk=[1]"], "gen.kmeans.kk: no such key; there are k."),
         (["table=[tabel2]"], "Did you mean 'table2'?"),
     ],
 )
@@ -135,10 +174,36 @@ def test_a_mistake_gets_one_sentence(arguments, sentence):
     assert "\n" not in str(error.value)
 
 
+def test_a_sweep_of_a_study_that_is_not_there_gets_one_sentence(mine, tmp_path):
+    path = tmp_path / "conf" / "study" / "mine.yaml"
+    path.write_text(path.read_text().replace("sweeps: {small/b:", "sweeps: {small/c:"))
+    with pytest.raises(ConfigError, match=r"no choice 'small/c'.* Did you mean 'small/[ab]'\?"):
+        composed(mine, "+study=mine")
+
+
 def run(*arguments: str) -> int:
     with pytest.raises(SystemExit) as stop:
         main(list(arguments))
     return stop.value.code
+
+
+def test_sweeps_of_one_table_with_different_seeds_are_refused_before_the_run(
+    mine, tmp_path, capsys
+):
+    path = tmp_path / "conf" / "sweep" / "small" / "b.yaml"
+    path.write_text(path.read_text().replace("seeds: [0]", "seeds: [1]"))
+    place = [f"paths.results={tmp_path / 'results'}", "n_jobs=1"]
+    assert run(mine, "+study=mine", *place) == 2
+    said = capsys.readouterr().err
+    assert "figure.figure5: its sweeps have different seeds (small/a [0], small/b [1])" in said
+    assert not (tmp_path / "results" / "rows").exists()
+
+
+def test_a_mistake_in_a_sweep_of_a_report_names_the_sweep(mine, tmp_path, capsys):
+    path = tmp_path / "conf" / "sweep" / "small" / "b.yaml"
+    path.write_text(path.read_text().replace("k: [5, 20]", "k: [0]"))
+    assert run(mine, "+study=mine", f"paths.results={tmp_path / 'results'}") == 2
+    assert capsys.readouterr().err.startswith("small/b: gen.kmeans.k: expected an int of at least")
 
 
 def test_a_study_runs_its_sweeps_and_makes_one_report_of_all(mine, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Make the tables and figures that a configuration names; one that cannot be made says why."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -8,7 +9,7 @@ import pandas as pd
 
 from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.table import Table
-from imprint_bench.errors import IncompleteError
+from imprint_bench.errors import ConfigError, DataError, IncompleteError
 from imprint_bench.params import check_params, takes
 from imprint_bench.registry import Registry
 
@@ -87,6 +88,22 @@ def build(
             results = result if isinstance(result, list) else [result]
             made += [replace(one, command=command) for one in results]
         except IncompleteError as error:
-            title = name[:1].upper() + name[1:].replace("_", " ")
-            made.append(Refusal(name, title, str(error), command, error.trials))
+            made.append(Refusal(name, title_of(name), str(error), command, error.trials))
+        except (ConfigError, DataError) as error:  # the others may be well
+            made.append(Refusal(name, title_of(name), f"{registry.noun}.{name}: {error}", command))
     return made
+
+
+def title_of(name: str) -> str:
+    """Return what a table or figure is called that could not be made.
+
+    Examples
+    --------
+    >>> title_of("tableA5"), title_of("figure11b"), title_of("neural_collapse")
+    ('Table A.5', 'Figure 11b', 'Neural collapse')
+    """
+    numbered = re.fullmatch(r"(table|figure|section)(A?)(\d+[ab]?)", name)
+    if numbered:
+        noun, appendix, number = numbered.groups()
+        return f"{noun.capitalize()} {'A.' if appendix else ''}{number}"
+    return name.replace("_", " ").capitalize()

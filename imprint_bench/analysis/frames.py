@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from imprint_bench.analysis.cells import Cells, number
-from imprint_bench.analysis.gaps import MISSING, OK, gaps, left_out, remedy
+from imprint_bench.analysis.gaps import MISSING, NAMED, OK, gaps, left_out, remedy
 from imprint_bench.analysis.labels import method_labels
 from imprint_bench.errors import ConfigError, IncompleteError, did_you_mean
 
@@ -163,7 +163,10 @@ def medians(
     named = methods[~partial]
     notes = []
     if partial.any():
-        notes.append(left_out(partial, "configuration", "exist on some of the instances only"))
+        lost = method_labels(methods[partial].head(NAMED))
+        more = ", ..." if partial.sum() > NAMED else ""
+        told = left_out(partial, "configuration", "exist on some of the instances only")
+        notes.append(f"{told.rstrip('.')} ({', '.join(lost)}{more}).")
     if missing.any() and not allow_incomplete:
         told = gaps(missing, cells.reasons()[:, ~partial], instances, named)
         raise IncompleteError(f"{told}; {remedy(rows)}", trials=_lacking(rows))

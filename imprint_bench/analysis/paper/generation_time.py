@@ -5,13 +5,13 @@ to be the mean of these over the instances.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from imprint_bench.analysis.cells import number
 from imprint_bench.analysis.frames import INSTANCE, medians
-from imprint_bench.analysis.labels import generator_labels
+from imprint_bench.analysis.labels import generator_labels, listed, spell
 from imprint_bench.analysis.paper.ordering import compare_orders
 from imprint_bench.analysis.paper.published import of_the_paper, published_runtimes
 from imprint_bench.analysis.paper.rankings import L2, MAX, NONE, matching
@@ -28,7 +28,14 @@ TIMED: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def generation_seconds(rows: pd.DataFrame, *, allow_incomplete: bool = False) -> pd.DataFrame:
+class Timing(NamedTuple):
+    """Seconds of every configuration and instance, and sentences on them for a caption."""
+
+    seconds: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def generation_seconds(rows: pd.DataFrame, *, allow_incomplete: bool = False) -> Timing:
     """Return the seconds of generating the proxies of every instance, for six configurations.
 
     Parameters
@@ -40,9 +47,9 @@ def generation_seconds(rows: pd.DataFrame, *, allow_incomplete: bool = False) ->
 
     Returns
     -------
-    seconds : DataFrame
-        `name` (of the configuration, in the order of `TIMED`), `gen`, `gen_k`, the columns of
-        an instance, and `seconds`, the median over seeds.
+    timing : Timing
+        `seconds` has `name` (of the configuration, in the order of `TIMED`), `gen`, `gen_k`,
+        the columns of an instance, and `seconds`, the median over seeds.
 
     Raises
     ------
@@ -53,25 +60,36 @@ def generation_seconds(rows: pd.DataFrame, *, allow_incomplete: bool = False) ->
     if not any(mask.any() for mask in masks.values()):
         raise IncompleteError("runtimes: none of the six configurations of section A.5 is in view.")
     kept = rows[pd.concat(list(masks.values()), axis=1).any(axis=1)]
-    instances = medians(kept, allow_incomplete=allow_incomplete).instances
+    view = medians(kept, allow_incomplete=allow_incomplete)
     columns = [column for column in INSTANCE if column in kept]
     timed = kept.assign(name=pd.Series(dtype=object))
     for name, mask in masks.items():
         timed.loc[mask[mask].index, "name"] = name
     place, found = number(timed[columns])
-    whole = found.merge(instances.convert_dtypes(), how="left", indicator=True)["_merge"] == "both"
-    timed = timed.assign(instance=place)[whole.to_numpy()[place]]
-    seconds = timed.groupby(["name", "instance"])["gen_seconds"].median().rename("seconds")
-    frame = seconds.reset_index().merge(found, left_on="instance", right_index=True)
-    order = {name: i for i, name in enumerate(TIMED)}
+    known = found.merge(view.instances.convert_dtypes(), how="left", indicator=True)
+    timed = timed.assign(instance=place)[(known["_merge"] == "both").to_numpy()[place]]
+    medians_of = timed.groupby(["name", "instance"])["gen_seconds"].median().rename("seconds")
+    frame = medians_of.reset_index().merge(found, left_on="instance", right_index=True)
     axes = pd.DataFrame(
         [{"name": n, "gen": w["gen"], "gen_k": w.get("gen_k")} for n, w in TIMED.items()]
     )
     frame = frame.merge(axes.astype({"gen_k": "Int64"}), on="name")
-    frame = frame.sort_values(
-        ["name", "instance"], key=lambda c: c.map(order) if c.name == "name" else c
-    )
-    return frame[["name", "gen", "gen_k", *columns, "seconds"]].reset_index(drop=True)
+    frame["name"] = pd.Categorical(frame["name"], list(TIMED))
+    frame = frame.sort_values(["name", "instance"]).astype({"name": object})
+    kept_columns = ["name", "gen", "gen_k", *columns, "seconds"]
+    notes = (*_shared(timed), *view.notes)
+    return Timing(frame[kept_columns].reset_index(drop=True), notes)
+
+
+def _shared(timed: pd.DataFrame) -> tuple[str, ...]:
+    """Say which generators made several values of k at once, and how that is counted."""
+    if "timed_together" not in timed:
+        return ()
+    several = timed[timed["timed_together"].gt(1).fillna(value=False) & timed["gen_k"].notna()]
+    if several.empty:
+        return ()
+    names = listed(spell(gen) for gen in sorted(several["gen"].unique()))
+    return (f"Several values of k of {names} were made at once; steps they share count for each.",)
 
 
 def table_a5(rows: pd.DataFrame, *, allow_incomplete: bool = False) -> Table:
@@ -81,7 +99,7 @@ def table_a5(rows: pd.DataFrame, *, allow_incomplete: bool = False) -> Table:
     ----------
     Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, section A.5.
     """
-    seconds = generation_seconds(rows, allow_incomplete=allow_incomplete)
+    seconds, notes = generation_seconds(rows, allow_incomplete=allow_incomplete)
     grouped = seconds.groupby("name", sort=False)
     frame = grouped.agg(
         gen=("gen", "first"),
@@ -120,6 +138,7 @@ def table_a5(rows: pd.DataFrame, *, allow_incomplete: bool = False) -> Table:
         "over instances, of the median over seeds. Every norm L2; the oracles without norms. "
         f"Another machine has other seconds; the paper's had 8 virtual cores. {order.sentence}"
     )
+    caption = " ".join([caption, *notes])
     name, title = "tableA5", "Section A.5: generation time"
     table = frame[[column.name for column in columns]]
     data = {"_instances": seconds, "_flips": order.flipped}

@@ -20,7 +20,7 @@ from imprint_bench.analysis.frames import (
     summarize,
 )
 from imprint_bench.analysis.labels import generator_labels, listed
-from imprint_bench.errors import IncompleteError
+from imprint_bench.errors import ConfigError, IncompleteError
 
 L2 = {"norm_pre": "l2", "norm_post": "l2", "norm_inf": "l2"}
 NONE = {"norm_pre": "none", "norm_post": "none", "norm_inf": "none"}
@@ -123,6 +123,7 @@ def aggregations(
     allow_incomplete: bool = False,
 ) -> Ranking:
     """Return max and the votes of m nearest neighbors, all L2 (tables 5 and 6)."""
+    _check_some(m, "m")
     proxies = {"gen": gen, **L2} if k is None else {"gen": gen, "gen_k": k, **L2}
     pool = {"max": {**proxies, **MAX}}
     pool |= {f"{n}-nn": {**proxies, **NEAREST, "agg_m": n} for n in m}
@@ -138,6 +139,7 @@ def aggregations(
 
 def oracles(rows: pd.DataFrame, *, ks: Sequence[int], allow_incomplete: bool = False) -> Ranking:
     """Return least squares, and k-least-squares for some k, without norms (section A.5)."""
+    _check_some(ks, "k")
     pool: dict[str, Mapping[str, Any]] = {"least squares": {"gen": "least_squares", **NONE, **MAX}}
     pool |= {
         f"k-least-squares {k}": {"gen": "k_least_squares", "gen_k": k, **NONE, **MAX} for k in ks
@@ -160,6 +162,8 @@ def _ranked(
     kept = pd.concat(list(found.values()), axis=1).any(axis=1)
     view = medians(rows[kept], allow_incomplete=allow_incomplete)
     summary = summarize(view)
+    if by is None:
+        _refuse_twins(summary, pool)
     groups = method_columns(summary) if by is None else by
     chosen = best_of_groups(summary, groups)
     n = len(view.accuracy)
@@ -173,6 +177,24 @@ def _ranked(
     if absent:
         lead += f" Not in view: {listed(absent)}."
     return Ranking(view, chosen, " ".join([lead, *view.notes]))
+
+
+def _refuse_twins(summary: pd.DataFrame, pool: Pool) -> None:
+    """Raise ConfigError where several configurations fit one that is looked for."""
+    for name, wanted in pool.items():
+        fitting = summary[matching(summary, wanted)]
+        if len(fitting) > 1:
+            telling = [c for c in method_columns(fitting) if len(fitting[c].drop_duplicates()) > 1]
+            values = ", ".join(map(str, fitting[telling[0]].tolist()))
+            raise ConfigError(
+                f"{name}: {len(fitting)} configurations in view fit ({telling[0]} {values}); "
+                "choose a sweep with one of them."
+            )
+
+
+def _check_some(values: Sequence[int], noun: str) -> None:
+    if not values:
+        raise ConfigError(f"{noun}: expected at least one number, got [].")
 
 
 def matching(rows: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.Series:

@@ -7,7 +7,6 @@ import pandas as pd
 
 from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.frames import select
-from imprint_bench.analysis.labels import listed
 from imprint_bench.analysis.paper.generation_time import generation_seconds
 from imprint_bench.analysis.paper.view import caption_of, nothing_to_draw
 
@@ -38,15 +37,14 @@ def runtimes(
     ----------
     Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, section A.5.
     """
-    rows = select(rows, where)
-    data = generation_seconds(rows, allow_incomplete=allow_incomplete)
+    data, notes = generation_seconds(select(rows, where), allow_incomplete=allow_incomplete)
     data = data[data["seconds"] > 0].reset_index(drop=True)
     sentences = [
         "Wall-clock seconds of generating the proxies of one task, embeddings at hand: a dot per "
         "instance, its median over seeds, on a logarithmic axis (in the paper it is linear).",
         "Box: quartiles and median (number on the right); whiskers: all within 1.5 times the box's "
         "length. Norms l2/l2/l2; the oracles without norms.",
-        _together(rows, data),
+        *notes,
     ]
     name, title = "runtimes", "Section A.5: generation time"
     if data.empty:
@@ -58,28 +56,16 @@ def runtimes(
     return Drawing(name, title, caption, draw_seconds(data), {"": data}, finding)
 
 
-def _together(rows: pd.DataFrame, data: pd.DataFrame) -> str:
-    """Say which generators made several values of k at once, and how that is counted."""
-    if "timed_together" not in rows:
-        return ""
-    shown = rows[rows["gen"].isin(data["gen"]) & rows["timed_together"].gt(1).fillna(value=False)]
-    shown = shown.merge(data[["gen", "gen_k"]].drop_duplicates(), on=["gen", "gen_k"])
-    names = data.drop_duplicates("gen").set_index("gen")["name"].str.rstrip(" 0123456789")
-    if shown.empty:
-        return ""
-    slow = listed(names[gen] for gen in sorted(shown["gen"].unique()))
-    return f"Several values of k of {slow} were made at once; steps they share count for each."
-
-
 def _finding(data: pd.DataFrame) -> str:
     seconds = data.groupby("name", sort=False)["seconds"].median().sort_values(kind="stable")
-    n = data.groupby("name")["seconds"].size().max()
+    size = data.groupby("name")["seconds"].size().max()
+    n = f"{size} instance{'' if size == 1 else 's'}"
     if len(seconds) == 1:
-        return f"{seconds.index[0]} takes {spelled(seconds.iloc[0])} (median over {n} instances)."
+        return f"{seconds.index[0]} takes {spelled(seconds.iloc[0])} (median over {n})."
     ratio = seconds.iloc[-1] / seconds.iloc[0]
     return (
-        f"The fastest is {seconds.index[0]} with {spelled(seconds.iloc[0])} (median over {n} "
-        f"instances); {seconds.index[-1]} takes {ratio:,.0f} times as long, "
+        f"The fastest is {seconds.index[0]} with {spelled(seconds.iloc[0])} (median over {n}); "
+        f"{seconds.index[-1]} takes {ratio:,.0f} times as long, "
         f"{spelled(seconds.iloc[-1])}."
     )
 
