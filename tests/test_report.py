@@ -20,6 +20,7 @@ from imprint_bench.analysis.tables import TABLES
 from imprint_bench.errors import StoreError
 from imprint_bench.report import count_reasons, inline_svg, write_report
 from imprint_bench.report.budget import shares
+from imprint_bench.report.captions import sentences as captions
 from imprint_bench.report.explorer import VALUES, explorer
 from imprint_bench.report.parts import ENDINGS
 from imprint_bench.report.pictures import pictures, small_png
@@ -264,14 +265,14 @@ def test_provenance_shows_blocks_lists_and_the_command(rows, tmp_path):
 
 
 def test_configurations_of_several_sweeps_are_folded_and_keep_to_a_budget(rows, tmp_path):
-    short, long = "k: 1\n" * 9, "m: 2\n" * 400_000
+    short, long = "k: 1\n" * 9, "weights: 2\n" * 400_000
     provenance = {"command": COMMAND, "configurations": {"paper/gen": short, EVIL: long}}
     path = write(tmp_path, rows, provenance=provenance)
     content = path.read_text(encoding="utf-8")
     assert "<summary>paper/gen, 9 lines</summary>" in content
     assert f"<pre>{short.strip()}</pre>" in content
     assert "400,000 lines</summary>" in content
-    kept = content.count("m: 2")
+    kept = content.count("weights: 2")
     assert 10_000 < kept < 100_000
     assert f"{400_000 - kept:,} more lines are left out of the page." in content
     assert path.stat().st_size < 1_000_000
@@ -430,7 +431,34 @@ def test_generators_on_all_main_instances_come_before_those_on_some(tmp_path):
     assert "fps" not in sentences(rows, [], [])[1]
     text = Page(write(tmp_path, rows, tables=[], figures=[])).text
     assert "with the lowest average rank there" in text
-    assert "1 generator has no configuration on all of these instances" in text
+    assert "1 generator has no such configuration: it stands for that of" in text
+
+
+def test_in_half_of_a_study_what_has_all_results_stands_for_its_generator():
+    rows = grid(np.random.default_rng(4), **PLACES, **METHODS | {"gen": ["mean", "fps"]})
+    late = (rows["gen"] == "mean") & (rows["norm_pre"] == "none")
+    early = late & (rows["fm"] == "a") & (rows["dataset"] == "x")
+    rows.loc[late, "accuracy"] = 0.99
+    rows.loc[late & ~early, ["status", "accuracy"]] = ["missing", np.nan]
+    found = ranking(rows)
+    best = found.best.set_index("gen")
+    assert best["n_instances"].to_dict() == {"mean": 12, "fps": 12}
+    assert best.loc["mean", "norm_pre"] == "l2"
+    assert best["everywhere"].all()
+    assert not np.isnan(found.accuracy).any()
+    assert "Because" not in " ".join(captions(found))
+
+
+def test_a_caption_tells_of_missing_results_and_of_generators_on_no_common_instances():
+    rows = grid(np.random.default_rng(3), **PLACES, **METHODS)
+    rows.loc[0, ["status", "accuracy"]] = ["crashed", np.nan]
+    assert captions(ranking(rows))[1] == (
+        "Because results are missing, this rank is over 11 of them."
+    )
+    apart = rows[(rows["gen"] == "fps") ^ (rows["fm"] == "a")]
+    assert captions(ranking(apart))[0].startswith(
+        "No generator has a configuration on all 12 instances: each stands for"
+    )
 
 
 def test_where_oracles_alone_are_on_all_instances_the_first_imprinting_is_chosen():
@@ -502,9 +530,10 @@ def test_an_earlier_picture_goes_where_there_is_too_little_to_draw(rows, tmp_pat
 
 def test_every_ending_that_a_table_or_figure_gives_its_data_is_known():
     folder = Path(imprint_bench.analysis.__file__).parent
-    found = [re.findall(r'"(_[a-z]+)": ', f.read_text(encoding="utf-8")) for f in folder.rglob("*.py")]
-    columns = {"_low", "_high"}  # of a DataFrame
-    assert {end for ends in found for end in ends} - columns == set(ENDINGS) - {""}
+    sources = [file.read_text(encoding="utf-8") for file in folder.rglob("*.py")]
+    found = {end for text in sources for end in re.findall(r'"(_[a-z]+)": ', text)}
+    assert {"_pairs", "_flips"} <= found
+    assert found - {"_low", "_high"} <= set(ENDINGS)  # these two are columns
 
 
 def test_no_table_or_figure_is_named_like_a_file_of_another():
@@ -647,13 +676,13 @@ def test_which_seeds_count_is_said_where_others_are_there(tmp_path):
     rows.loc[(rows["gen"] == "mean") & (rows["norm_pre"] == "l2"), "accuracy"] = 0.99
     text = Page(write(tmp_path / "joined", rows, tables=[], figures=[])).text
     # The mean stands with l2, and on the six instances of network a it has seeds 7 and 8, too.
-    assert "6 accuracies have further seeds, which are left out" in text
-    assert "seeds of their own" not in text
+    assert "Where there are further seeds (6 cells), they are left out." in text
+    assert "the seeds that are there" not in text
     plain = Page(write(tmp_path / "plain", rows[rows["seed"] < 7], tables=[], figures=[])).text
     assert "further seeds" not in plain
     other = rows[(rows["gen"] != "fps") | (rows["seed"] == 2)]
     text = Page(write(tmp_path / "other", other, tables=[], figures=[])).text
-    assert "12 lack some of these and are medians over the seeds they have" in text
+    assert "some of these lack (12 cells), the median is over the seeds that are there" in text
 
 
 def test_the_seeds_of_an_instance_are_those_of_most_of_its_configurations():

@@ -170,9 +170,9 @@ def column(page, selector: str, i: int) -> list[str]:
     return [row[i] for row in texts(page, selector)]
 
 
-def live(page) -> dict[str, list[str]]:
+def live(page, table: str = "#explore-table") -> dict[str, list[str]]:
     """Return the table of generators as the page has it: numbers by name."""
-    return {row[0]: row[1:5] for row in texts(page, "#explore-table")}
+    return {row[0]: row[1:5] for row in texts(page, table)}
 
 
 def expected(medians: pd.DataFrame) -> dict[str, list[str]]:
@@ -307,11 +307,61 @@ def test_generators_that_are_on_other_instances_are_not_ranked_with_each_other(o
     assert live(page) == expected(best_medians(ROWS))
     uncheck(page, "task", "odd")
     # Now the others are on 6 of 18, too few to be compared with it.
-    told = live(page)
+    told, others = live(page), page.locator("#explore-others")
     on_six = expected(best_medians(ROWS).xs("all", level="task"))
     assert told.pop("mean")[2:] == ["1.00", "18"]
-    assert told == {n: [*v[:2], "–", "6"] for n, v in on_six.items() if n != "mean"}
-    assert "3 generators without a rank are on" in page.inner_text("#explore-note")
+    assert not told
+    assert not page.locator("#explore-others-table").is_visible()
+    others.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#explore-others-table").is_visible()
+    assert others.locator("summary").inner_text() == "3 generators without a rank"
+    without = {n: [*v[:2], "–", "6"] for n, v in on_six.items() if n != "mean"}
+    assert live(page, "#explore-others-table") == without
+    others.locator("th button").first.click()
+    assert column(page, "#explore-others-table", 0) == ["k-means 5", "k-means 20", "least squares"]
+    page.click('[data-filter="task"] [data-choose="all"]')
+    assert others.is_hidden()
+
+
+def shown(browser, folder: Path, rows: pd.DataFrame, **provenance: object):
+    """Return a page of these rows, without tables and figures."""
+    nothing = {"tables": [], "figures": [], "dropped": pd.DataFrame()}
+    path = write_report(folder, name="some", rows=rows, **nothing, provenance=provenance)
+    page = browser.new_context().new_page()
+    page.goto(path.as_uri())
+    return page
+
+
+def test_generators_that_share_no_instance_are_all_shown(browser, tmp_path):
+    whole = ROWS[ROWS["n_shot"].isna()]
+    page = shown(browser, tmp_path, whole[(whole["gen"] == "mean") ^ (whole["fm"] == "net_a")])
+    uncheck(page, "fm", "net_c")  # now each is on the four instances of one network
+    assert page.inner_text("#explore-note").startswith("No instance is shared")
+    assert len(live(page)) == 4
+    assert {row[2] for row in live(page).values()} == {"–"}
+    assert page.locator("#explore-others").is_hidden()
+    page.context.close()
+
+
+def test_a_generator_on_some_of_the_main_instances_is_chosen_last(browser, tmp_path):
+    rows = ROWS[ROWS["n_shot"].isna()]
+    five = rows["gen_k"].eq(5).fillna(False).astype(bool)
+    rows = rows.assign(accuracy=rows["accuracy"].mask(five, 0.999))
+    rows = rows[~five | ((rows["fm"] == "net_a") & (rows["task"] == "all"))]
+    page = shown(browser, tmp_path, rows)
+    groups = page.eval_on_selector_all(
+        "#explore-generator optgroup",
+        "(gs) => gs.map((g) => [g.label, ...[...g.children].map((o) => o.textContent)])",
+    )
+    chosen = page.eval_on_selector("#explore-generator", "(s) => s.selectedOptions[0].text")
+    assert [group[0] for group in groups] == ["On all of these instances", "On some of them only"]
+    assert groups[0][-1] == "least squares (oracle)"
+    assert groups[1][1:] == ["k-means 5"]
+    assert chosen == groups[0][1]
+    assert list(live(page, "#explore-others-table")) == ["k-means 5"]
+    assert list(live(page)) == [name.removesuffix(" (oracle)") for name in groups[0][1:]]
+    page.context.close()
 
 
 def heat(page) -> pd.DataFrame:
@@ -391,6 +441,24 @@ def test_a_command_can_be_copied(opened):
     part.locator(".again button").click()
     part.locator(".again button", has_text=re.compile("Copied|Selected")).wait_for()
     assert page.evaluate("getSelection().toString()") == "make crafted"
+
+
+def test_configurations_of_sweeps_open_by_keyboard_and_are_not_printed(browser, tmp_path):
+    from pypdf import PdfReader
+
+    texts = {"paper/gen": "a: 1\n" * 60, "paper/agg": "b: 2\n" * 3}
+    page = shown(browser, tmp_path, ROWS, command=COMMAND, configurations=texts)
+    folded = page.locator("details.folded").first
+    assert not folded.locator("pre").is_visible()
+    folded.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert folded.locator("pre").inner_text().count("a: 1") == 60
+    assert page.locator(".printed").is_hidden()
+    printed = PdfReader(io.BytesIO(page.pdf(format="A4")))
+    text = " ".join(" ".join(sheet.extract_text() for sheet in printed.pages).split())
+    assert "Too long to print: paper/gen, paper/agg; see the page on a screen." in text
+    assert "a: 1" not in text
+    page.context.close()
 
 
 def test_it_prints_with_its_last_table_and_its_provenance(opened):

@@ -6,7 +6,7 @@ embeddings were not at hand.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -192,6 +192,24 @@ def with_d(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def spelled_rhos(rhos: Sequence[float]) -> str:
+    """Return rank correlations of lines as a sentence has them.
+
+    Examples
+    --------
+    >>> spelled_rhos([0.5, 0.9]), spelled_rhos([0.5])
+    ("Spearman's rho 0.50 to 0.90", "Spearman's rho 0.50")
+    >>> spelled_rhos([float("nan")])
+    "Spearman's rho undefined on 1, where NC1 or d does not change"
+    """
+    known = [f"{rho:.2f}" for rho in sorted(rhos) if not pd.isna(rho)]
+    parts = [" to ".join(dict.fromkeys([known[0], known[-1]]))] if known else []
+    if len(known) < len(rhos):
+        undefined = len(rhos) - len(known)
+        parts.append(f"undefined on {undefined}, where NC1 or d does not change")
+    return f"Spearman's rho {', '.join(parts)}"
+
+
 def _joined_tells(frame: pd.DataFrame) -> bool:
     """Tell whether the name of the mapping says what the other columns do not."""
     return len(frame["joined"].unique()) > 1 or bool(frame["d"].isna().any())
@@ -238,8 +256,6 @@ def _trend(view: pd.DataFrame, telling: list[str]) -> str:
     plural = "" if len(rhos) == 1 else "s"
     nouns = listed(NOUNS[column] for column in telling)
     of = f"foundation model{plural}" if telling == ["fm"] else f"combination{plural} of {nouns}"
-    low, high = f"{min(rhos):.2f}", f"{max(rhos):.2f}"
-    known = f"{low} to {high}" if low != high else low
     over = f"{min(sizes):,} to {max(sizes):,}" if len(set(sizes)) > 1 else f"{sizes[0]:,}"
     lead = f"rises with d for {rising}" if rising else "does not rise with d for any"
-    return f"NC1 {lead} of {len(rhos)} {of} (Spearman's rho {known} over {over} mappings)."
+    return f"NC1 {lead} of {len(rhos)} {of} ({spelled_rhos(rhos)} over {over} mappings)."

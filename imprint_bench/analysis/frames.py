@@ -169,7 +169,7 @@ def medians(
         notes.append(f"{told.rstrip('.')} ({', '.join(lost)}{more}).")
     if missing.any() and not allow_incomplete:
         told = gaps(missing, cells.reasons()[:, ~partial], instances, named)
-        raise IncompleteError(f"{told}; {remedy(rows)}", trials=_lacking(rows))
+        raise IncompleteError(f"{told}; {remedy(rows)}", trials=lacking(rows))
     holed = missing.any(axis=1)
     if holed.any():
         notes.append(left_out(holed, "instance", "lack results (report.allow_incomplete=true)"))
@@ -183,11 +183,11 @@ def medians(
     return Medians(named, instances[~holed], accuracy, tuple(notes))
 
 
-def _lacking(rows: pd.DataFrame) -> pd.DataFrame:
+def lacking(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the axes and the status of the trials without a result."""
     axes = [*(c for c in INSTANCE if c in rows), "seed", *method_columns(rows), "status"]
-    lacking = rows.loc[rows["accuracy"].isna() | (rows["status"] != OK), axes]
-    return lacking.dropna(axis="columns", how="all").reset_index(drop=True)
+    found = rows.loc[rows["accuracy"].isna() | (rows["status"] != OK), axes]
+    return found.dropna(axis="columns", how="all").reset_index(drop=True)
 
 
 def without_fm_parameters(rows: pd.DataFrame) -> pd.DataFrame:

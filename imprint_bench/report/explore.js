@@ -77,8 +77,21 @@ function explore({ axes, codes, generators, accuracy }) {
 
   function drawTable(kept) {
     const { lines, common } = compare(kept);
-    const body = at("table").tBodies[0];
-    body.replaceChildren(...lines.map((line) => {
+    // Many generators without a rank would bury the others; where no one has any, all are shown.
+    const without = common ? lines.filter((line) => line.rank === null) : [];
+    fill(at("table"), lines.filter((line) => !without.includes(line)));
+    fill(at("others-table"), without);
+    at("others").hidden = !without.length;
+    at("others").firstElementChild.textContent = `${count(without.length, "generator")} without a rank`;
+    at("note").textContent = !lines.length ? "No result on these instances."
+      : !common ? "No instance is shared by these generators: mean and sample standard deviation over "
+        + "the instances of each, and no ranks."
+      : `Mean and sample standard deviation over ${count(common, "instance")}, and the average rank `
+        + "among the generators compared there (1 is best, ties share the mean rank).";
+  }
+
+  function fill(table, lines) {
+    table.tBodies[0].replaceChildren(...lines.map((line) => {
       const row = element("tr", "", line.oracle ? { class: "oracle" } : {});
       const numbers = [[line.mean, percent], [line.std, percent], [line.rank, (x) => x.toFixed(2)],
         [line.own.length, (n) => n.toLocaleString("en")]];
@@ -87,13 +100,7 @@ function explore({ axes, codes, generators, accuracy }) {
       element("td", line.configuration));
       return row;
     }));
-    for (const head of at("table").tHead.rows[0].cells) head.removeAttribute("aria-sort");
-    const without = lines.filter((line) => line.rank === null).length;
-    at("note").textContent = !lines.length ? "No result on these instances."
-      : `Mean and sample standard deviation over ${count(common, "instance")}, and the average rank `
-        + "among the generators compared there (1 is best, ties share the mean rank)."
-        + (without ? ` ${count(without, "generator")} without a rank ${without === 1 ? "is" : "are"}`
-          + " on other or on fewer instances." : "");
+    for (const head of table.tHead.rows[0].cells) head.removeAttribute("aria-sort");
   }
 
   // Tasks as rows or columns of the heat map: one of each instance if they are few enough.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from imprint_bench.report.captions import sentences
 from imprint_bench.report.ranking import Ranking
 
 VALUES = 150_000  # accuracies in a page, at most: some 1.5 MB
@@ -28,25 +28,34 @@ def explorer(ranked: Ranking | None) -> Mapping[str, Any] | None:
     dict
         `axes` (the names on each axis) and `codes` (per axis, the position of
         each instance's name); `main` (the settings in which configurations
-        were ranked); `generators` (name, configuration, whether an oracle);
-        `accuracy` (a list of instances per generator, null where there is no
-        result), or None where there are more than `VALUES`; `n_instances`.
+        were ranked); `generators` (name, configuration, whether an oracle,
+        whether on all main instances: those first, and of both the oracles
+        last); `chosen` (the first that is no oracle); `caption`; `accuracy` (a
+        list of instances per generator, null where there is no result), or None
+        where there are more than `VALUES`; `n_instances`.
     """
     if ranked is None or ranked.best.empty:
         return None
     frame, best = ranked.instances, ranked.best
     main = set(frame.loc[frame["main"], "setting"])
     coded = {axis: _coded(frame[axis].astype(str).tolist(), main) for axis in AXES}
-    ours = best[~best["oracle"]], best[best["oracle"]]
-    columns = np.concatenate([np.flatnonzero(~best["oracle"]), np.flatnonzero(best["oracle"])])
+    oracle, everywhere = (best[c].to_numpy(dtype=bool) for c in ("oracle", "everywhere"))
+    columns = np.lexsort((oracle, ~everywhere))
     return {
         "axes": {axis: names for axis, (names, _) in coded.items()},
         "codes": {axis: codes for axis, (_, codes) in coded.items()},
         "main": [i for i, name in enumerate(coded["setting"][0]) if name in main],
         "generators": [
-            {"name": row["generator"], "configuration": row["label"], "oracle": bool(row["oracle"])}
-            for row in pd.concat(ours).to_dict("records")
+            {
+                "name": row["generator"],
+                "configuration": row["label"],
+                "oracle": row["oracle"],
+                "everywhere": row["everywhere"],
+            }
+            for row in best.iloc[columns].to_dict("records")
         ],
+        "chosen": int(np.argmin(oracle[columns])),
+        "caption": " ".join(sentences(ranked)),
         "accuracy": (
             [_values(ranked.accuracy[:, c]) for c in columns]
             if ranked.accuracy.size <= VALUES

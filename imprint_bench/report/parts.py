@@ -11,12 +11,18 @@ from imprint_bench.analysis.build import Refusal
 from imprint_bench.analysis.drawing import Drawing, write_drawing
 from imprint_bench.analysis.rendering import cells, write_table
 from imprint_bench.analysis.table import FRACTION, TEXT, Table
-from imprint_bench.durable import write_bytes
+from imprint_bench.durable import explained, write_bytes
 from imprint_bench.report.budget import shares
 from imprint_bench.report.pictures import pictures
 
 ROWS_SHOWN = 1000  # of one table; the CSV beside the page has all
 CELLS_SHOWN = 24_000  # of all tables of a page
+# What the files of a table or figure can end in: formats, and the data beside them as CSV.
+FORMATS = {"table": (".csv", ".md", ".tex"), "figure": (".svg", ".pdf", ".png", ".csv")}
+ENDINGS = (
+    "", "_datasets", "_dots", "_exact", "_fits", "_flips", "_groups", "_instances", "_mappings",
+    "_missing", "_pairs", "_seeds",
+)  # fmt: skip
 FILTERED = ("fm", "dataset", "task")  # columns by which the page can filter the rows of a table
 
 
@@ -39,12 +45,14 @@ def table_parts(tables: Sequence[Table | Refusal], folder: Path) -> list[Part]:
     """Write every table into `folder`/tables, and return them for the page."""
     sizes = [0 if isinstance(t, Refusal) else t.frame.iloc[:ROWS_SHOWN].size for t in tables]
     allowed = shares(sizes, CELLS_SHOWN)
-    return [
+    parts = [
         _refused(t, "table", folder)
         if isinstance(t, Refusal)
         else _table(t, most // max(1, len(t.frame.columns)), folder)
         for t, most in zip(tables, allowed, strict=True)
     ]
+    _remove_earlier(tables, parts, "table", folder)
+    return parts
 
 
 def figure_parts(figures: Sequence[Drawing | Refusal], folder: Path) -> list[Part]:
@@ -55,7 +63,6 @@ def figure_parts(figures: Sequence[Drawing | Refusal], folder: Path) -> list[Par
             parts.append(_refused(figure, "figure", folder))
             continue
         paths = write_drawing(figure, folder / "figures")
-        _forget(_missing_file(figure.name, "figure", folder))
         part = Part(
             f"figure-{figure.name}",
             figure.title,
@@ -71,16 +78,31 @@ def figure_parts(figures: Sequence[Drawing | Refusal], folder: Path) -> list[Par
         parts.append(part)
     for i, picture in zip(drawn, pictures(files), strict=True):
         parts[i] = replace(parts[i], content=picture)
+    _remove_earlier(figures, parts, "figure", folder)
     return parts
+
+
+def _remove_earlier(
+    asked: Sequence[Table | Drawing | Refusal], parts: Sequence[Part], kind: str, folder: Path
+) -> None:
+    """Remove what an earlier report left of these names and this one did not write.
+
+    Else a table of other rows would lie beside the sentence that refuses it.
+    """
+    written = {folder / href for part in parts for _, href in part.files}
+    for one in asked:
+        names = [f"{one.name}{ending}" for ending in FORMATS[kind]]
+        names += [f"{one.name}{ending}.csv" for ending in ENDINGS]
+        for path in {folder / f"{kind}s" / name for name in names} - written:
+            with explained(path):
+                path.unlink(missing_ok=True)
 
 
 def _refused(refusal: Refusal, kind: str, folder: Path) -> Part:
     """Return the part that says why there is no table or figure, with the list of what lacks."""
-    path = _missing_file(refusal.name, kind, folder)
+    path = folder / f"{kind}s" / f"{refusal.name}_missing.csv"
     files: tuple[tuple[str, str], ...] = ()
-    if refusal.missing is None:
-        _forget(path)
-    else:
+    if refusal.missing is not None:
         write_bytes(path, refusal.missing.to_csv(index=False).encode())
         n = len(refusal.missing)
         what = f"the {n:,} trials" if n != 1 else "the trial"
@@ -90,18 +112,8 @@ def _refused(refusal: Refusal, kind: str, folder: Path) -> Part:
     )
 
 
-def _missing_file(name: str, kind: str, folder: Path) -> Path:
-    return folder / f"{kind}s" / f"{name}_missing.csv"
-
-
-def _forget(path: Path) -> None:
-    """Remove the list of what lacked for an earlier report."""
-    path.unlink(missing_ok=True)
-
-
 def _table(table: Table, most: int, folder: Path) -> Part:
     files = _links(write_table(table, folder / "tables"), folder)
-    _forget(_missing_file(table.name, "table", folder))
     n_rows = min(len(table.frame), max(1, most))
     shown = replace(table, frame=table.frame.iloc[:n_rows])
     values = [shown.frame[c.name].tolist() for c in table.columns]

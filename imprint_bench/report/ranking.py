@@ -5,7 +5,12 @@ what an instance is beside its foundation model, dataset and task: n_shot, and
 the mapping without the number of its draw. The *main* instances are those of
 all settings that have at least half as many configurations as the one with
 most; figures over n_shot or mappings, which take a handful of configurations,
-add instances but no say in the choice.
+add instances but no say in the choice. A generator that is on some of the main
+instances only has a rank that cannot be compared with those of the others: it
+comes after them.
+
+The seeds of an instance are those that most of its configurations have: what a
+sweep with other seeds adds to some of them is left out, see `report.seeds`.
 """
 
 import re
@@ -29,6 +34,7 @@ from imprint_bench.analysis.labels import (
     generator_labels,
     method_labels,
 )
+from imprint_bench.report.seeds import common_seeds
 
 DRAW = re.compile(r"(-\d+)-\d+$")  # of the mapping `d_in_1`: d, and which draw
 
@@ -39,21 +45,29 @@ class Ranking:
 
     Attributes
     ----------
-    best : DataFrame, one row per generator with its parameters, best first
-        The axes of the configuration; `label`, `generator` (both spelled),
-        `average_rank` among all configurations, `accuracy_mean` and
-        `accuracy_std` (sample) in [0, 1] over the main instances, `oracle`.
+    best : DataFrame, one row per generator with its parameters
+        Those on all main instances, best first, then the others. The axes of
+        the configuration; `label`, `generator` (both spelled); `everywhere`
+        (on all main instances); `average_rank` among the configurations there
+        (where it is not everywhere: among all, on the instances that it is on),
+        `accuracy_mean` and `accuracy_std` (sample) in [0, 1] over the
+        `n_instances` that the rank is of; `oracle`.
     instances : DataFrame, one row per instance
         `INSTANCE`; `setting` and `variant` (spelled: without and with the
         draw of a mapping); `main`.
     accuracy : ndarray of shape (n_instances, n_generators), float64 in [0, 1]
-        Medians over seeds; NaN where a trial of the cell has no result. Each
-        cell has its own seeds: sweeps that share a page need not share them.
+        Medians over the seeds of the instance, see the module; NaN where a
+        trial of the cell has no result.
+    n_reduced, n_own : int
+        How many of these cells have further seeds, which were left out; and
+        how many lack a seed of their instance, and are medians over their own.
     """
 
     best: pd.DataFrame
     instances: pd.DataFrame
     accuracy: np.ndarray
+    n_reduced: int = 0
+    n_own: int = 0
 
 
 def ranking(rows: pd.DataFrame) -> Ranking | None:
@@ -63,7 +77,8 @@ def ranking(rows: pd.DataFrame) -> Ranking | None:
     the main instances, as planned: a trial that failed takes no configuration
     out. Where all are complete, that is what the table `best_configurations`
     says. Instances with a gap are left out, as by ``allow_incomplete``, unless
-    more than half have one; then configurations are ranked among what is there.
+    more than half have one; then those configurations are on an instance that
+    have results there.
 
     Parameters
     ----------
@@ -78,21 +93,34 @@ def ranking(rows: pd.DataFrame) -> Ranking | None:
     instances = _with_settings(instances)
     shape = (len(instances), len(methods))
     cells = Cells(rows, method, instance, shape)
-    planned, holed = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    planned[instance, method] = True
-    holed[instance[~cells.ok], method[~cells.ok]] = True
-    accuracy = np.where(holed, np.nan, cells.medians())
+    counts, own = common_seeds(cells.cell, instance, pd.factorize(rows["seed"], sort=True)[0])
+    planned = _marked(cells.cell, shape)
+    reduced, odd = _marked(cells.cell[~counts], shape), _marked(cells.cell[own], shape)
+    if not counts.all():
+        cells = Cells(rows[counts], method[counts], instance[counts], shape)
+    accuracy = np.where(_marked(cells.cell[~cells.ok], shape), np.nan, cells.medians())
     main = _main(planned, instances["setting"])
     gen = ["gen", *parameter_columns(methods, "gen_")]
     group, _ = number(methods[gen])
     summary = methods.join(_judged(accuracy, planned, main, group), how="inner")
-    best = best_of_groups(summary, gen)
+    best = best_of_groups(summary, gen).sort_values("everywhere", ascending=False, kind="stable")
     best = best.assign(
         label=method_labels(best),
         generator=generator_labels(best),
         oracle=best["gen"].isin(ORACLES).to_numpy(dtype=bool),
     )
-    return Ranking(best, instances.assign(main=main), accuracy[:, best.index])
+    shown = accuracy[:, best.index]
+    n_reduced, n_own = (
+        int((which[:, best.index] & ~np.isnan(shown)).sum()) for which in (reduced, odd)
+    )
+    return Ranking(best, instances.assign(main=main), shown, n_reduced, n_own)
+
+
+def _marked(cell: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return True for the cells with these numbers."""
+    out = np.zeros(shape[0] * shape[1], dtype=bool)
+    out[cell] = True
+    return out.reshape(shape)
 
 
 def _with_settings(instances: pd.DataFrame) -> pd.DataFrame:
@@ -125,20 +153,30 @@ def _judged(
     Those on all main instances are ranked among each other; a generator that
     has none is judged by those on most of its instances, among all.
     """
-    on_main, on_any = (pd.Series(planned[which].sum(axis=0)) for which in (main, main | True))
-    coverage = on_main.where(on_main.groupby(group).transform("max") > 0, on_any)
-    chosen = (coverage == coverage.groupby(group).transform("max")).to_numpy()
-    everywhere = on_main.to_numpy() == main.sum()
+    chosen, everywhere = _chosen(planned, main, group)
+    whole = ~np.isnan(accuracy[np.ix_(main, chosen & everywhere)]).any(axis=1)
+    if 2 * whole.sum() < len(whole):  # half of a study: what has results counts, not the plan
+        chosen, everywhere = _chosen(~np.isnan(accuracy), main, group)
+        whole[:] = True
     first, second = np.flatnonzero(chosen & everywhere), np.flatnonzero(chosen & ~everywhere)
     parts = []
     if len(first):
-        table = pd.DataFrame(accuracy[np.ix_(main, first)], columns=first)
-        whole = table.notna().all(axis=1)
-        parts.append(_measured(table[whole] if 2 * whole.sum() >= len(table) else table))
+        table = pd.DataFrame(accuracy[np.ix_(main, first)][whole], columns=first)
+        parts.append(_measured(table).assign(everywhere=True))
     if len(second):
         among = pd.DataFrame(accuracy[:, chosen], columns=np.flatnonzero(chosen))
-        parts.append(_measured(among).loc[second])
+        parts.append(_measured(among).loc[second].assign(everywhere=False))
     return pd.concat(parts).dropna(subset="average_rank")
+
+
+def _chosen(
+    there: np.ndarray, main: np.ndarray, group: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which configurations are as widespread as any of their group, and which everywhere."""
+    on_main, on_any = (pd.Series(there[which].sum(axis=0)) for which in (main, main | True))
+    coverage = on_main.where(on_main.groupby(group).transform("max") > 0, on_any)
+    chosen = coverage == coverage.groupby(group).transform("max")
+    return chosen.to_numpy(), on_main.to_numpy() == main.sum()
 
 
 def _measured(table: pd.DataFrame) -> pd.DataFrame:

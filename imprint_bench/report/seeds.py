@@ -31,8 +31,8 @@ def common_seeds(
     order = np.lexsort((seed, cell))
     _, starts = np.unique(cell[order], return_index=True)
     groups = np.split(seed[order], starts[1:])
-    sets, texts = pd.factorize(np.array([group.tobytes().hex() for group in groups], dtype=object))
-    of_set = [np.frombuffer(bytes.fromhex(text), dtype=seed.dtype) for text in texts]
+    sets, contents = pd.factorize(np.array([group.tobytes() for group in groups], dtype=object))
+    of_set = [np.frombuffer(content, dtype=seed.dtype) for content in contents]
     used = pd.DataFrame({"instance": instance[order][starts], "set": sets})
     used = used.value_counts().rename("n").reset_index()
     used["size"] = used["set"].map({i: len(seeds) for i, seeds in enumerate(of_set)})
@@ -41,7 +41,9 @@ def common_seeds(
     chosen = used.drop_duplicates("instance").set_index("instance")["set"]
 
     n_seeds = int(seed.max(initial=0)) + 1
-    pairs = [i * n_seeds + of_set[which] for i, which in chosen.items()]
+    pairs = [
+        i * n_seeds + of_set[which] for i, which in zip(chosen.index.tolist(), chosen, strict=True)
+    ]
     among = np.isin(instance * n_seeds + seed, np.concatenate(pairs))
     found = np.bincount(cell[among], minlength=int(cell.max()) + 1)
     sizes = chosen.map(lambda which: len(of_set[which]))

@@ -10,9 +10,11 @@ from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.labels import ORACLES, aggregation_labels, listed, spell
 from imprint_bench.analysis.rendering import show, visible
 from imprint_bench.analysis.table import FRACTION, RANK, Table
+from imprint_bench.report.captions import count
 from imprint_bench.report.ranking import Ranking
 
 NAMES_SHOWN = 6
+NO_AXES = ("reason", "count", "sweep", "trial_id", "status")  # of a dropped combination
 RANKED = {"generator", "average_rank", "accuracy_mean", "accuracy_std"}  # columns of a ranking
 NORMS = ("norm_pre", "norm_post", "norm_inf")
 PAIRED = {"first", "second", "rank_first", "rank_second", "significant"}  # of a table of pairs
@@ -45,30 +47,50 @@ def notice(rows: pd.DataFrame, failed: Sequence[str]) -> str:
     """Say how much is not there, or nothing."""
     counts = rows["status"].fillna("missing").value_counts()
     parts = [f"{n:,} {status}" for status, n in counts.items() if status != "ok"]
-    lead = f"{_count(len(rows), 'trial')} were planned, of which {listed(parts)}." if parts else ""
-    tail = f" {_count(len(failed), 'unit')} of work failed: see below." if failed else ""
+    lead = f"{count(len(rows), 'trial')} were planned, of which {listed(parts)}." if parts else ""
+    tail = f" {count(len(failed), 'unit')} of work failed: see below." if failed else ""
     return (lead + tail).strip()
 
 
 def count_reasons(dropped: pd.DataFrame) -> list[Mapping[str, Any]]:
     """Return each reason with the number of combinations it dropped and one of them, most first.
 
+    What several sweeps drop alike counts in each of them: each had it in its grid.
+
     Parameters
     ----------
     dropped : DataFrame
         `reason`, and the axes; a row stands for `count` combinations, if that is a column.
+        `sweep`, if that is a column, is the name of the sweep; empty where there is one.
+
+    Returns
+    -------
+    list of dict
+        `reason`, `count` (over all sweeps), `example`; where sweeps are named,
+        `sweeps`: pairs of a sweep and its count.
     """
     if dropped.empty:
         return []
     counted = dropped.assign(n=dropped.get("count", 1))
     sums = counted.groupby("reason", sort=False)["n"].sum()
     sums = sums.sort_values(ascending=False, kind="stable")
-    axes = [c for c in dropped.columns if c not in ("reason", "count", "trial_id", "status")]
+    axes = [c for c in dropped.columns if c not in NO_AXES]
     firsts = dropped.drop_duplicates("reason").set_index("reason")[axes].to_dict("index")
+    of_sweeps = _of_sweeps(counted) if dropped.get("sweep", pd.Series([""])).ne("").any() else {}
     return [
         {"reason": reason, "count": int(n), "example": _example(firsts[reason])}
+        | ({"sweeps": of_sweeps[reason]} if of_sweeps else {})
         for reason, n in sums.items()
     ]
+
+
+def _of_sweeps(counted: pd.DataFrame) -> dict[Any, list[tuple[str, int]]]:
+    """Return the sweeps and their counts for each reason."""
+    sums = counted.groupby(["reason", "sweep"], sort=False, as_index=False)["n"].sum()
+    return {
+        reason: list(zip(group["sweep"].tolist(), group["n"].tolist(), strict=True))
+        for reason, group in sums.groupby("reason")
+    }
 
 
 def _example(axes: Mapping[Any, Any]) -> str:
@@ -82,10 +104,10 @@ def _what_was_run(rows: pd.DataFrame) -> str:
     parts = []
     for column, noun in axes.items():
         names = sorted(map(str, done[column].unique()))
-        text = _count(len(names), noun)
+        text = count(len(names), noun)
         parts.append(f"{text} ({', '.join(names)})" if 0 < len(names) <= NAMES_SHOWN else text)
-    seeds = _count(done["seed"].nunique(), "seed")
-    return f"{_count(len(done), 'trial')} finished on {listed(parts)}, with {seeds}."
+    seeds = count(done["seed"].nunique(), "seed")
+    return f"{count(len(done), 'trial')} finished on {listed(parts)}, with {seeds}."
 
 
 def _what_is_best(tables: Sequence[Table | Refusal], ranked: Ranking | None) -> str:
@@ -99,8 +121,11 @@ def _what_is_best(tables: Sequence[Table | Refusal], ranked: Ranking | None) -> 
         return _best_sentence(table.frame, oracle)
     if ranked is None or ranked.best.empty:
         return "There is no ranking, because no trial has a result."
-    frame = ranked.best.assign(aggregation=aggregation_labels(ranked.best))
-    return _best_sentence(frame, ranked.best["oracle"].to_numpy())
+    # Ranks are comparable among those on all main instances; the names have their k already.
+    everywhere = ranked.best["everywhere"]
+    best = ranked.best[everywhere] if everywhere.any() else ranked.best
+    frame = best.assign(aggregation=aggregation_labels(best))
+    return _best_sentence(frame.drop(columns="gen_k", errors="ignore"), best["oracle"].to_numpy())
 
 
 def _best_sentence(frame: pd.DataFrame, oracle: Any) -> str:
@@ -125,7 +150,7 @@ def _top(frame: pd.DataFrame) -> pd.Series:
 
 
 def _generator(row: pd.Series) -> str:
-    k = row.get("k")
+    k = row.get("k", row.get("gen_k"))  # as our tables and the paper's call it
     return str(row["generator"] if k is None or pd.isna(k) else f"{row['generator']} {k}")
 
 
@@ -187,7 +212,3 @@ def _with_best(finding: str, pairs: pd.DataFrame) -> str:
     others = f"{n:,} of the {len(own):,} others"
     lead = f"; the best imprinting, {visible(str(best))}, differs from "
     return f"{finding.rstrip('.')}{lead}{others if n else 'none of the others'}."
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"

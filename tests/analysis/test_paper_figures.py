@@ -12,10 +12,12 @@ from scipy import stats
 
 from imprint_bench.analysis.drawing import write_drawing
 from imprint_bench.analysis.figures import FIGURES
+from imprint_bench.analysis.frames import rows_of_plan
 from imprint_bench.analysis.panels import LETTER, style_of, thinned
 from imprint_bench.analysis.paper.over_k import figure6
 from imprint_bench.analysis.paper.over_n import figure10, figure_a4
 from imprint_bench.analysis.paper.runtimes import runtimes
+from imprint_bench.analysis.paper.view import complete
 from imprint_bench.errors import ConfigError, IncompleteError
 
 L2, NONE = ("l2", "l2", "l2"), ("none", "none", "none")
@@ -40,15 +42,17 @@ def trial(gen, k, *, fm="narrow", dataset="digits", seed=0, norms=L2, n_shot=Non
         "norm_inf": norms[2],
         "agg": "max",
         "status": "ok",
-        "planned": True,
         **measured,
     }
 
 
 def frame(trials) -> pd.DataFrame:
+    """Return the rows of a plan and its store: columns with nulls hold floats, as in real life."""
     rows = pd.DataFrame(trials)
     rows["trial_id"] = [f"t{i}" for i in range(len(rows))]
-    return rows.astype({"gen_k": "Int64", "n_shot": "Int64"})
+    measured = ["status", "accuracy", "gen_seconds", "timed_together"]
+    results = [column for column in measured if column in rows]
+    return rows_of_plan(rows.drop(columns=results), rows[["trial_id", *results]])
 
 
 @pytest.fixture
@@ -197,6 +201,57 @@ def test_k_that_a_dataset_is_too_small_for_is_no_gap(over_k):
         figure6(unplanned)
 
 
+def test_the_gaps_of_all_kinds_of_configurations_are_counted_and_listed_once(over_k):
+    # k = 20 does not exist on digits: fps 20 exists elsewhere than fps 5 and the mean do.
+    rows = over_k[(over_k["dataset"] == "photos") | (over_k["gen_k"].fillna(0) < 20)]
+    gap = rows["seed"].eq(1) & rows["fm"].eq("wide") & rows["dataset"].eq("photos")
+    gap &= (rows["gen"].eq("fps") & rows["gen_k"].eq(20)) | rows["gen"].eq("mean")
+    failed = rows["gen"].eq("all") & rows["seed"].eq(0)
+    rows = rows.assign(status=rows["status"].mask(gap, "missing").mask(failed, "failed"))
+    rows["accuracy"] = rows["accuracy"].where(rows["status"] == "ok")
+    with pytest.raises(IncompleteError, match=r"6 of 36 cells .*: 4 failed, 2 missing") as caught:
+        figure6(rows)
+    listed = caught.value.trials
+    axes = ["fm", "dataset", "gen", "seed", "status"]
+    expected = rows.loc[gap | failed, axes]
+    assert sorted(map(tuple, listed[axes].to_numpy().tolist())) == sorted(
+        map(tuple, expected.to_numpy().tolist())
+    )
+    assert len(listed) == 6
+
+
+def test_instances_that_lack_every_result_do_not_stop_the_others(over_k):
+    # The generator with k = 20 exists on photos only, where nothing at all is done.
+    rows = over_k[(over_k["dataset"] == "photos") | (over_k["gen_k"].fillna(0) < 20)]
+    rows = rows.assign(status=rows["status"].mask(rows["dataset"] == "photos", "missing"))
+    drawing = figure6(rows, allow_incomplete=True)
+    assert set(drawing.data[""]["dataset"]) == {"digits"}
+    assert "2 of 4 instances lack results" in drawing.caption
+
+
+def test_where_what_is_left_has_no_k_there_is_no_figure_6(over_k):
+    on_photos = over_k["dataset"] == "photos"
+    rows = over_k[on_photos | over_k["gen_k"].isna()]
+    rows = rows.assign(status=rows["status"].mask(rows["dataset"] == "photos", "missing"))
+    drawing = figure6(rows, allow_incomplete=True)
+    assert drawing.picture is None
+    assert drawing.finding.startswith("There is too little to draw: it takes a generator with two")
+    assert "2 of 4 instances lack results" in drawing.finding
+
+
+def test_counts_are_whole_numbers_although_a_plan_has_floats(over_k, over_n):
+    assert over_n["n_shot"].dtype == over_k["gen_k"].dtype == np.float64
+    view = complete(over_n)
+    for frame_of in (view.rows, view.medians):
+        assert [str(frame_of[c].dtype) for c in ("gen_k", "n_shot")] == ["Int64", "Int64"]
+    lines = figure10(over_n).data[""].to_csv(index=False).splitlines()
+    assert lines[0] == "dataset,mapping,task,k,n,n_seeds,accuracy,margin,n_fms"
+    assert lines[1].startswith("digits,identity,all,1,1,3,")
+    few = pd.concat([over_k, over_k.assign(n_shot=20.0)], ignore_index=True)
+    titles = [axes.get_title() for axes in figure6(few).picture.axes]
+    assert titles[:4] == ["digits · 20", "digits · all", "photos · 20", "photos · all"]
+
+
 def test_figure_10_is_the_mean_over_seeds_of_the_mean_over_networks(over_n):
     data = figure10(over_n).data[""].set_index(["k", "n"])
     per_seed = [np.mean([shots(50, 5, seed, fm) for fm in FMS]) for seed in (0, 1, 2)]
@@ -238,15 +293,56 @@ def test_all_rows_have_a_place_of_their_own(over_n):
     assert ticks["all"] > ticks["50"] + 0.3
 
 
-def test_a_network_that_lacks_one_n_is_left_out_of_the_mean_of_its_dataset(over_n):
+def test_a_network_that_lacks_one_n_is_left_out_of_all_panels(over_n):
+    over_n = pd.concat([over_n, over_n.assign(dataset="photos")], ignore_index=True)
+    assert set(figure10(over_n).data[""]["n_fms"]) == {2}
     gap = (over_n["fm"] == "wide") & (over_n["n_shot"] == 5) & (over_n["seed"] == 2)
+    gap &= over_n["dataset"] == "digits"
     rows = over_n.assign(status=over_n["status"].mask(gap, "failed"))
     with pytest.raises(IncompleteError, match=r"on wide · digits · all · 5-shot \(failed\)"):
         figure10(rows)
     drawing = figure10(rows, allow_incomplete=True)
     expected = figure10(over_n[over_n["fm"] == "narrow"]).data[""]
     pd.testing.assert_frame_equal(drawing.data[""], expected)
-    assert "1 of 2 instances lack results" in drawing.caption
+    assert set(expected["dataset"]) == {"digits", "photos"}
+    assert set(expected["n_fms"]) == {1}
+    assert drawing.caption.endswith(
+        "1 of 2 foundation models lack results (report.allow_incomplete=true) and are left out. "
+        "Left out: wide."
+    )
+    by_network = figure_a4(rows, allow_incomplete=True).data[""]  # its panels stand for themselves
+    places = by_network[["fm", "dataset"]].drop_duplicates().to_numpy().tolist()
+    assert places == [["narrow", "digits"], ["narrow", "photos"], ["wide", "photos"]]
+
+
+def test_panels_of_different_networks_are_told(over_n):
+    said = "Panels average over different foundation models"
+    more = over_n[over_n["fm"] == "wide"].assign(dataset="photos")
+    drawing = figure10(pd.concat([over_n, more], ignore_index=True))
+    assert said in drawing.caption
+    assert drawing.data[""].groupby("dataset")["n_fms"].unique().map(list).to_dict() == {
+        "digits": [2], "photos": [1],
+    }  # fmt: skip
+    assert said not in figure10(over_n).caption
+
+
+def test_where_what_is_left_has_one_n_there_is_no_figure_10(over_n):
+    wide = over_n["fm"] == "wide"
+    rows = over_n[wide | over_n["n_shot"].isna()]
+    rows = rows.assign(status=rows["status"].mask(rows["fm"] == "wide", "missing"))
+    drawing = figure10(rows, allow_incomplete=True)
+    assert drawing.picture is None
+    assert "on two values of n_shot. 1 of 2 foundation models lack results" in drawing.finding
+
+
+def test_an_average_over_panels_is_over_points_that_all_have(over_n):
+    # With n = 50, photos has k = 1 only and would pull its mean down; only all rows compare.
+    photos = over_n[over_n["n_shot"].isna() | over_n["gen_k"].eq(1)].assign(dataset="photos")
+    photos["accuracy"] -= 0.3
+    assert figure10(pd.concat([over_n, photos], ignore_index=True)).finding == (
+        "On average over the panels k-means with k = 5 is ahead of k = 1 from all rows on; with "
+        "all rows it is 20.00 points ahead."
+    )
 
 
 @pytest.mark.parametrize("where", [{"n_shot": 5}, {"n_shot": None}])
@@ -258,7 +354,9 @@ def test_one_n_draws_no_line(over_n, where):
 
 def test_two_configurations_with_one_k_are_not_averaged(over_n):
     twice = pd.concat([over_n.assign(gen_start=how) for how in ("random", "plus")])
-    with pytest.raises(ConfigError, match=r"^figure10: kmeans has 2 values of gen_start in view"):
+    with pytest.raises(
+        ConfigError, match=r"^kmeans: 2 values of gen_start in view .*figure\.figure10\.where="
+    ):
         figure10(twice.reset_index(drop=True))
     assert figure10(twice, where={"gen_start": "plus"}).picture is not None
 

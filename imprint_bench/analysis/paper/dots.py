@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from imprint_bench.analysis.collapse import MEASURES
 from imprint_bench.analysis.panels import SMALL, TEXT, WIDTH, legend_below, style_of, tidy
-from imprint_bench.analysis.paper.fits import line_of, spelled_p
+from imprint_bench.analysis.paper.fits import line_of, worth
 from imprint_bench.analysis.paper.runtimes import spelled
 
 TITLES = {"nc1": "NC1 by eq. (1)", "nc1_as_published": "NC1 as published"}
@@ -44,6 +44,9 @@ def draw_gains(dots: pd.DataFrame) -> Figure:
                 axes.plot(some[measure], some["gain"], marker, color=color, mfc=fill, ms=5, ls="")
         _draw_line(axes, dots, measure)
         axes.set_xlabel("NC1", fontsize=TEXT)
+        axes.margins(y=0.08)
+    low, high = grid[0].get_ylim()  # of all panels: one may lack dots of the other
+    grid[0].set_ylim(low, high + 0.22 * (high - low))  # room for the text
     grid[0].set_ylabel("gain of k = 5 over k = 1 (points)", fontsize=TEXT)
     entries = {}
     for i, fm in enumerate(fms):
@@ -60,17 +63,13 @@ def draw_gains(dots: pd.DataFrame) -> Figure:
 def _draw_line(axes: Axes, dots: pd.DataFrame, measure: str) -> None:
     """Draw the fitted line over the range of the dots, and write what it is worth."""
     line = line_of(dots, measure)
-    text = f"Spearman's rho {line['rho']:.2f} ({spelled_p(line['p'])})"
     if np.isfinite(line["slope"]):
         nc1 = dots.loc[dots[measure] > 0, measure]
         x = np.array([nc1.min(), nc1.max()])
         y = line["intercept"] + line["slope"] * np.log10(x)
         axes.plot(x, y, color="0.25", ls=(0, (5, 3)), lw=1.2)
-        text = f"R² {line['r_squared']:.2f}, {line['slope']:.2f} points per decade\n{text}"
-    axes.margins(y=0.08)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.22 * (high - low))  # room for the text
-    axes.text(0.03, 0.98, text, transform=axes.transAxes, va="top", fontsize=SMALL, bbox=PAPER)
+    place: Any = {"transform": axes.transAxes, "va": "top"}
+    axes.text(0.03, 0.98, worth(line), fontsize=SMALL, bbox=PAPER, **place)
 
 
 def draw_seconds(data: pd.DataFrame) -> Figure:

@@ -1,5 +1,7 @@
 """Lines through the dots of figure 12, and what their threshold NC1 = 1 is worth."""
 
+from functools import cache
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,55 @@ def fits_of(dots: pd.DataFrame) -> pd.DataFrame:
         for name, subset in subsets.items():
             records.append({"measure": NAMES[measure], "subset": name, **line_of(subset, measure)})
     return pd.DataFrame(records)
+
+
+@cache
+def published_fits() -> pd.DataFrame:
+    """Return the paper's values of these lines, one per row.
+
+    Returns
+    -------
+    values : DataFrame
+        `measure`, `subset`, `statistic` (rho, r_squared, slope), `value` and `source`: ``paper``
+        where it is printed there, ``notebook`` where it is the saved output of the published
+        notebook of the analysis.
+
+    References
+    ----------
+    Westerhoff et al., "Robust Weight Imprinting", TMLR 2025, figure 12.
+    """
+    folder = resources.files("imprint_bench.analysis.paper") / "values"
+    with (folder / "gain_over_nc1.csv").open(encoding="utf-8") as file:
+        return pd.read_csv(file)
+
+
+def without_logarithm(dots: pd.DataFrame) -> list[str]:
+    """Return a sentence for every measure that is 0 for some dots, which take no part then."""
+    counts = {name: int((dots[measure] <= 0).sum()) for measure, name in NAMES.items()}
+    return [
+        f"{n} of {len(dots)} dots have NC1 = 0 ({name}); without a logarithm they take no part in "
+        "its line and correlation."
+        for name, n in counts.items()
+        if n
+    ]
+
+
+def no_line(dots: pd.DataFrame, measure: str) -> str:
+    """Say why there is no line through dots of which `line_of` gives none."""
+    kept = int((dots[measure] > 0).sum())
+    if kept > 1:
+        return f"There is no line through the {kept} dots: their NC1 is the same."
+    number = "no dot has" if kept == 0 else "only one dot has"
+    return f"There is no line: {number} NC1 > 0, and 0 (full collapse) has no logarithm."
+
+
+def worth(line: dict[str, Any]) -> str:
+    """Return what a picture says of a line: R^2, slope and rank correlation."""
+    if np.isnan(line["slope"]):
+        return "no line"
+    known = "R² undefined" if np.isnan(line["r_squared"]) else f"R² {line['r_squared']:.2f}"
+    rank = "undefined" if np.isnan(line["rho"]) else f"{line['rho']:.2f} ({spelled_p(line['p'])})"
+    return f"{known}, {line['slope']:.2f} points per decade\nSpearman's rho {rank}"
 
 
 def sides_of_one(dots: pd.DataFrame) -> str:

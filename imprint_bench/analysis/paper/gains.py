@@ -9,20 +9,28 @@ import pandas as pd
 from imprint_bench.analysis.collapse import KEYS, MEASURES, PLACE, WHAT, in_view
 from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.frames import select
-from imprint_bench.analysis.paper.fits import fits_of, line_of, sides_of_one, spelled_p
-from imprint_bench.analysis.paper.published import FMS
+from imprint_bench.analysis.gaps import left_out
+from imprint_bench.analysis.paper.fits import (
+    fits_of,
+    line_of,
+    no_line,
+    published_fits,
+    sides_of_one,
+    spelled_p,
+    without_logarithm,
+)
+from imprint_bench.analysis.paper.published import DATASETS, FMS
 from imprint_bench.analysis.paper.view import (
     caption_of,
     chosen,
     complete,
     nothing_to_draw,
+    of_all_rows,
     one_per_k,
 )
 from imprint_bench.analysis.table import COUNT, NUMBER, Column, P, Table
-from imprint_bench.errors import IncompleteError
 
 FEW, MANY = 1, 5  # proxies per class
-CLEAR = 0.05  # below this p a trend is called one
 HOW = (
     "Gain: accuracy of k-means (norms l2/l2/l2, aggregation max) with k = 5 less that with k = 1, "
     "in percentage points, for every seed; then the mean over seeds and over the mappings of one d."
@@ -43,12 +51,13 @@ PUBLISHED: tuple[Column, ...] = (
     Column("paper_r_squared", "paper's R^2", NUMBER),
     Column("paper_slope", "paper's points per decade", NUMBER),
 )
-# Saved in the published notebook of the analysis, for NC1 as published: rho, R^2, slope.
-PAPERS = {
-    "all": (0.818, 0.356, 6.82),
-    "NC1 < 1": (0.785, 0.539, 5.17),
-    "NC1 > 1": (0.052, 0.024, -2.61),
-}
+# The paper's dots but for its networks: whole datasets, and classes of ImageNet joined.
+WHOLE = [(dataset, 0) for dataset in sorted({*DATASETS, "combi_digits"})]
+JOINED = [("imagenet", d) for d in range(1, 11)]
+SOURCES = (
+    "The paper prints its rho and R^2 of all dots; its other values are the saved output of the "
+    "published notebook of its analysis."
+)
 
 
 def figure12(
@@ -95,13 +104,12 @@ def figure12(
         "right: as the authors' code computes it, which the paper shows.",
         SHARED,
     ]
-    found = _of_two_k(select(rows, where))
-    if found is None:
-        return nothing_to_draw(name, title, caption_of(sentences), NOTHING)
-    dots, notes = _dots(found, collapse, allow_incomplete=allow_incomplete, at=name)
+    found, at = select(rows, where), f"figure.{name}"
+    dots, notes = _dots(found, collapse, allow_incomplete=allow_incomplete, at=at)
     if len(dots) < 2:
-        why = "it takes two foundation models, datasets or values of d."
-        return nothing_to_draw(name, title, caption_of(sentences, *notes), why)
+        why = NOTHING if dots.empty else "it takes two foundation models, datasets or values of d."
+        caption = caption_of(sentences, *notes)
+        return nothing_to_draw(name, title, caption, caption_of([why], *notes))
     finding = f"{_finding(dots)} {sides_of_one(dots)}"
     from imprint_bench.analysis.paper.dots import draw_gains
 
@@ -137,20 +145,12 @@ def gain_over_nc1(
         "gain_over_nc1",
         "Figure 12 in numbers: the gain of five proxies over one against NC1",
     )
-    found = _of_two_k(select(rows, where))
-    notes: list[str] = []
-    if found is None:
-        dots = pd.DataFrame(columns=["fm", "gain", *MEASURES]).astype(
-            dict.fromkeys(["gain", *MEASURES], float)
-        )
-        lead = f"There is nothing to fit: {NOTHING}"
-    else:
-        dots, notes = _dots(found, collapse, allow_incomplete=allow_incomplete, at=name)
-        lead = sides_of_one(dots)
+    found, at = select(rows, where), f"table.{name}"
+    dots, notes = _dots(found, collapse, allow_incomplete=allow_incomplete, at=at)
+    lead = f"There is nothing to fit: {NOTHING}" if dots.empty else sides_of_one(dots)
     frame, columns, tail = fits_of(dots), FITTED, ""
-    if set(dots["fm"]) == FMS:
-        frame, columns = _with_papers(frame), FITTED + PUBLISHED
-        tail = "The paper's values are those of its published notebook."
+    if _of_the_paper(dots):
+        frame, columns, tail = _with_papers(frame), FITTED + PUBLISHED, SOURCES
     sentences = [
         lead,
         HOW,
@@ -163,61 +163,82 @@ def gain_over_nc1(
     return Table(name, title, caption, columns, kept, data=data, finding=lead)
 
 
-def _of_two_k(rows: pd.DataFrame) -> pd.DataFrame | None:
-    """Return the rows of k-means with one and with five proxies, all training rows; or None."""
-    found = chosen(rows, ["kmeans"])
-    if "n_shot" in found:
-        found = found[found["n_shot"].isna()]
-    if "gen_k" not in found or not {FEW, MANY} <= set(found["gen_k"].dropna()):
-        return None
-    return found[found["gen_k"].isin([FEW, MANY])]
-
-
 def _dots(
-    found: pd.DataFrame, collapse: pd.DataFrame, *, allow_incomplete: bool, at: str
+    rows: pd.DataFrame, collapse: pd.DataFrame, *, allow_incomplete: bool, at: str
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return NC1 and the gain per place and d, means over mappings; and notes."""
+    """Return NC1 and the gain per place and d, means over mappings; and notes.
+
+    There is no dot where no instance has k-means with both k.
+    """
+    found, notes = of_all_rows(chosen(rows, ["kmeans"]))
+    none = pd.DataFrame(columns=[*PLACE, "d", "n_mappings", "gain", *MEASURES])
+    none = none.astype(dict.fromkeys(["gain", *MEASURES], float))
+    if "gen_k" not in found or not {FEW, MANY} <= set(found["gen_k"].dropna()):
+        return none, notes
+    found = found[found["gen_k"].isin([FEW, MANY])]
     view = complete(found, allow_incomplete=allow_incomplete)
+    notes += view.notes
     one_per_k(view, at=at)
     gains = _gains(view.rows)
-    if gains.empty:
-        raise IncompleteError(f"{at}: no instance has k-means with k = 1 and k = 5.")
-    values, notes = in_view(view.rows, collapse, allow_incomplete=allow_incomplete)
-    merged = values.merge(gains, on=KEYS)
-    dots = merged.groupby([*PLACE, "d"], dropna=False).agg(
-        n_mappings=("mapping", "size"),
-        gain=("gain", "mean"),
-        **{measure: (measure, "mean") for measure in MEASURES},
+    lacking = gains["gain"].isna()
+    if lacking.any():
+        notes.append(left_out(lacking.to_numpy(), "instance", "have one of the two k only"))
+    if lacking.all():
+        return none, notes
+    values, further = in_view(gains[~lacking], collapse, allow_incomplete=allow_incomplete)
+    dots = (
+        values.merge(gains, on=KEYS)
+        .groupby([*PLACE, "d"], dropna=False)
+        .agg(
+            n_mappings=("mapping", "size"),
+            gain=("gain", "mean"),
+            **{measure: (measure, "mean") for measure in MEASURES},
+        )
     )
-    return dots.reset_index(), [*view.notes, *notes]
+    dots = dots.reset_index()
+    return dots, [*notes, *further, *without_logarithm(dots)]
 
 
 def _gains(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over seeds of the gain of every instance, in percentage points."""
-    wide = rows.pivot_table(index=[*KEYS, "seed"], columns="gen_k", values="accuracy")
-    gains = (100 * (wide[MANY] - wide[FEW])).dropna()
+    """Return the mean over seeds of the gain of every instance, in percentage points.
+
+    It is NaN where an instance has one of the two k only.
+    """
+    few, many = (
+        rows[rows["gen_k"] == k].set_index([*KEYS, "seed"])["accuracy"].astype(float)
+        for k in (FEW, MANY)
+    )
+    gains = 100 * many.sub(few)  # aligned by name
     return gains.groupby(KEYS).mean().rename("gain").reset_index()
 
 
 def _finding(dots: pd.DataFrame) -> str:
     """Say how the gain goes with NC1 by equation 1."""
-    line = line_of(dots, "nc1")
+    line, subject = line_of(dots, "nc1"), "The gain of five proxies over one"
     if np.isnan(line["slope"]):
-        return f"There is no line through the {line['n']} dots: their NC1 is the same."
+        return no_line(dots, "nc1")
+    if np.isnan(line["rho"]):
+        n = line["n"]
+        return f"{subject} or NC1 by equation 1 is the same for all {n} dots: there is no trend."
     way = "rises with" if line["rho"] > 0 else "falls with"
-    if line["p"] >= CLEAR or line["slope"] * line["rho"] <= 0:  # the line and the ranks disagree
-        way = "has no clear trend with"
+    if line["slope"] * line["rho"] <= 0:  # the line and the ranks disagree
+        way = "neither clearly rises nor falls with"
     return (
-        f"The gain of five proxies over one {way} NC1 by equation 1: {line['slope']:.2f} points "
-        f"per decade, R^2 {line['r_squared']:.2f}, Spearman's rho {line['rho']:.2f} "
-        f"({spelled_p(line['p'])}) over {line['n']} dots."
+        f"{subject} {way} NC1 by equation 1: {line['slope']:.2f} points per decade, R^2 "
+        f"{line['r_squared']:.2f}, Spearman's rho {line['rho']:.2f} over {line['n']} dots "
+        f"({spelled_p(line['p'])}, as a description)."
     )
 
 
+def _of_the_paper(dots: pd.DataFrame) -> bool:
+    """Tell whether the dots are those of the paper's figure: its networks, datasets and d."""
+    wanted = {(fm, *place) for fm in FMS for place in WHOLE + JOINED}
+    found = set(zip(dots["fm"], dots["dataset"], dots["d"].fillna(0), strict=True))
+    return found == wanted and len(dots) == len(wanted)
+
+
 def _with_papers(frame: pd.DataFrame) -> pd.DataFrame:
-    values = [
-        PAPERS[subset] if measure == "as published" else (float("nan"),) * 3
-        for measure, subset in zip(frame["measure"], frame["subset"], strict=True)
-    ]
-    names = [column.name for column in PUBLISHED]
-    return frame.join(pd.DataFrame(values, columns=names, index=frame.index))
+    """Return the fits with the paper's values beside those of its measure."""
+    keys = ["measure", "subset"]
+    values = published_fits().pivot_table(index=keys, columns="statistic", values="value")
+    return frame.join(values.add_prefix("paper_"), on=keys)

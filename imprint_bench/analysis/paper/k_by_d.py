@@ -19,8 +19,10 @@ from imprint_bench.analysis.paper.view import (
     complete,
     distinct,
     intervals,
+    means_over_panels,
     named,
     nothing_to_draw,
+    of_all_rows,
     one_per_k,
 )
 
@@ -116,19 +118,27 @@ def _figure(
         "Dotted: whole datasets, median over seeds. Each panel has its own axis of accuracy, which "
         "the paper breaks in two for k-means.",
     ]
-    found = with_d(chosen(rows, [gen], norms))
-    if distinct(found, "gen_k") < 2 or distinct(found, "d") == 0:
+    found, notes = of_all_rows(chosen(rows, [gen], norms))
+    view = None if _too_little(found) else complete(found, allow_incomplete=allow_incomplete)
+    notes += view.notes if view else ()
+    if view is None or _too_little(view.medians):  # what is left may be
         why = f"it takes {spell(gen)} with norms {triple} and two k on mappings of d classes."
-        return nothing_to_draw(name, title, caption_of(sentences), why)
-    view = complete(found.drop(columns=["joined", "d"]), allow_incomplete=allow_incomplete)
-    one_per_k(view, at=name)
+        caption = caption_of(sentences, *notes)
+        return nothing_to_draw(name, title, caption, caption_of([why], *notes))
+    one_per_k(view, at=f"figure.{name}")
     joining, whole = _split(view.medians)
     finding = _finding(joining, spell(gen))
     from imprint_bench.analysis.paper.pictures_of_d import draw_k_by_d
 
     picture = draw_k_by_d(joining, whole)
-    caption = caption_of([finding, *sentences], *view.notes)
+    caption = caption_of([finding, *sentences], *notes)
     return Drawing(name, title, caption, picture, {"": joining, "_datasets": whole}, finding)
+
+
+def _too_little(frame: pd.DataFrame) -> bool:
+    """Tell whether no line of any d has two points."""
+    frame = with_d(frame)
+    return distinct(frame[frame["d"].notna()], "gen_k") < 2
 
 
 def _split(medians: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -137,7 +147,7 @@ def _split(medians: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     joining, whole = frame[frame["d"].notna()], frame[frame["d"].isna()]
     joining = joining.assign(panel=named(joining, PLACE))
     lines = intervals(joining, ["panel", "fm", "d", "k"], "accuracy")
-    place = [column for column in INSTANCE if column in whole and column != "fm"]
+    place = [c for c in INSTANCE if c in whole and c not in ("fm", "n_shot")]  # all rows only
     line = named(whole, ["dataset", *(c for c in place if c != "dataset")])
     whole = whole.assign(line=line)[["fm", "line", *place, "k", "accuracy"]]
     return lines, whole.sort_values(["fm", "line", "k"], kind="stable", ignore_index=True)
@@ -145,9 +155,12 @@ def _split(medians: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _finding(lines: pd.DataFrame, generator: str) -> str:
     """Say which k is best on average at both ends of d, and by how much."""
-    means = lines.groupby(["d", "k"])["accuracy"].mean()
+    means = means_over_panels(lines, ["d", "k"], ["panel"])
+    ds = means.index.unique("d")
+    if ds.empty:
+        return ""
     parts = []
-    for d in sorted({lines["d"].min(), lines["d"].max()}):
+    for d in sorted({ds.min(), ds.max()}):
         line = means.xs(d, level="d").sort_index()
         gain = 100 * (line.max() - line.iloc[0])
         first = line.index[0]

@@ -5,7 +5,15 @@ from typing import Any
 
 import pandas as pd
 
-from imprint_bench.analysis.collapse import KEYS, MEASURES, PLACE, WHAT, in_view, with_d
+from imprint_bench.analysis.collapse import (
+    KEYS,
+    MEASURES,
+    PLACE,
+    WHAT,
+    in_view,
+    spelled_rhos,
+    with_d,
+)
 from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.frames import select
 from imprint_bench.analysis.paper.view import (
@@ -17,13 +25,19 @@ from imprint_bench.analysis.paper.view import (
     complete,
     distinct,
     intervals,
+    means_over_panels,
     named,
     nothing_to_draw,
+    of_all_rows,
     one_per_k,
 )
 from imprint_bench.core.trend import spearman
 
 MEASURE_NAMES = {"nc1": "NC1 by eq. (1)", "nc1_as_published": "NC1 as published"}
+NOTHING = (
+    "it takes k-means (norms l2/l2/l2) and k-least-squares (no norms) on mappings with two values "
+    "of d (mapping=[d_in_1])."
+)
 METHODS = {  # in the order of the legend: generator, and whether its k is the best one
     "mean": ("kmeans", False),
     "least squares": ("k_least_squares", False),
@@ -108,18 +122,19 @@ def _rising(joining: pd.DataFrame, dots: pd.DataFrame) -> str:
         for _, line in joining.groupby("line", sort=False)
     ]
     rising = sum(rho > 0 for rho in rhos)
-    text = (
-        f"NC1 by equation 1 rises with d on {rising} of {len(rhos)} lines (Spearman's rho "
-        f"{_span(rhos)})"
-    )
-    if dots.empty:
-        return f"{text}."
-    ratio = (joining["nc1_as_published"] / joining["nc1"]).tolist()
-    ratio += (dots["nc1_as_published"] / dots["nc1"]).tolist()
-    return (
-        f"{text}; whole datasets have {_span(dots['nc1'].tolist())}; as published it is "
-        f"{_span(ratio)} times as large."
-    )
+    parts = [
+        f"NC1 by equation 1 rises with d on {rising} of {len(rhos)} line"
+        f"{'' if len(rhos) == 1 else 's'} ({spelled_rhos(rhos)})"
+    ]
+    if len(dots):
+        parts.append(f"whole datasets have {_span(dots['nc1'].tolist())}")
+    ours, papers = (pd.concat([joining[measure], dots[measure]]) for measure in MEASURES)
+    collapsed = ours <= 0  # of 0 nothing is a multiple
+    if not collapsed.all():
+        times = _span((papers / ours)[~collapsed].tolist())
+        where = ", where it is not 0" if collapsed.any() else ""
+        parts.append(f"as published it is {times} times as large{where}")
+    return f"{'; '.join(parts)}."
 
 
 def _span(values: list[float]) -> str:
@@ -168,27 +183,29 @@ def figure_a7(
         "(no norms). The best k has the highest mean of all k in view for its foundation model, d "
         "and method; it is chosen on test accuracy, so these lines are optimistic.",
     ]
-    joining = with_d(_of_both(select(rows, where)))
-    joining = joining[joining["d"].notna()]
-    if distinct(joining, "d") < 2 or set(joining["gen"]) < {"kmeans", "k_least_squares"}:
-        why = (
-            "it takes k-means (norms l2/l2/l2) and k-least-squares (no norms) on mappings with two "
-            "values of d (mapping=[d_in_1])."
-        )
-        return nothing_to_draw(name, title, caption_of(sentences), why)
-    view = complete(joining.drop(columns=["joined", "d"]), allow_incomplete=allow_incomplete)
-    one_per_k(view, at=name)
+    found, notes = of_all_rows(_of_both(select(rows, where)))
+    joining = found[with_d(found)["d"].notna()]
+    view = None if _too_little(joining) else complete(joining, allow_incomplete=allow_incomplete)
+    notes += view.notes if view else ()
+    if view is None or _too_little(view.medians):  # what is left may be
+        caption = caption_of(sentences, *notes)
+        return nothing_to_draw(name, title, caption, caption_of([NOTHING], *notes))
+    one_per_k(view, at=f"figure.{name}")
     data = _lines(view)
     finding = _gains_at_ends(data)
     from imprint_bench.analysis.paper.pictures_of_d import draw_methods_over_d
 
     picture = draw_methods_over_d(data)
-    caption = caption_of([finding, *sentences], *view.notes)
+    caption = caption_of([finding, *sentences], *notes)
     return Drawing(name, title, caption, picture, {"": data}, finding)
 
 
 def _of_both(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([chosen(rows, ["kmeans"]), chosen(rows, ["k_least_squares"], NO_NORMS)])
+
+
+def _too_little(joining: pd.DataFrame) -> bool:
+    return distinct(with_d(joining), "d") < 2 or set(joining["gen"]) < {"kmeans", "k_least_squares"}
 
 
 def _lines(view: View) -> pd.DataFrame:
@@ -207,10 +224,10 @@ def _lines(view: View) -> pd.DataFrame:
 
 def _gains_at_ends(data: pd.DataFrame) -> str:
     """Say what the best k of k-means gains over the mean at both ends of d, averaged."""
-    means = data.groupby(["method", "d"])["accuracy"].mean()
-    low, high = data["d"].min(), data["d"].max()
+    means = means_over_panels(data, ["method", "d"], ["panel"])
+    ds = means.index.unique("d")
     parts = []
-    for d in (low, high):
+    for d in sorted({ds.min(), ds.max()}) if len(ds) else ():
         points = means.xs(d, level="d")
         if {"mean", "k-means, best k"} <= set(points.index):
             gain = 100 * (points["k-means, best k"] - points["mean"])

@@ -18,6 +18,7 @@ from imprint_bench.analysis.paper.view import (
 )
 
 ALL_ROWS = "all"  # the generator that takes every training row
+NOTHING = "it takes a generator with two values of k, norms l2/l2/l2 and aggregation max."
 
 
 def figure6(
@@ -59,9 +60,11 @@ def figure6(
         "accuracy.",
     ]
     if distinct(found, "gen_k") < 2:
-        why = "it takes a generator with two values of k, norms l2/l2/l2 and aggregation max."
-        return nothing_to_draw(name, title, caption_of(sentences), why)
+        return nothing_to_draw(name, title, caption_of(sentences), NOTHING)
     view = complete(found, allow_incomplete=allow_incomplete)
+    if distinct(view.medians, "gen_k") < 2:  # what is left may have none
+        caption, why = caption_of(sentences, *view.notes), caption_of([NOTHING], *view.notes)
+        return nothing_to_draw(name, title, caption, why)
     data = _labeled(view.medians)
     finding = _finding(data)
     from imprint_bench.analysis.paper.pictures import draw_generators_over_k

@@ -16,6 +16,7 @@ from imprint_bench.analysis.paper.view import (
     complete,
     distinct,
     intervals,
+    means_over_panels,
     named,
     nothing_to_draw,
     one_per_k,
@@ -45,7 +46,7 @@ def figure10(
     where : Mapping[str, Any], optional
         Which rows are in view.
     allow_incomplete : bool
-        Leave out foundation models that lack results on a dataset, instead of refusing.
+        Leave out foundation models that lack results, in all panels, instead of refusing.
 
     Raises
     ------
@@ -76,8 +77,10 @@ def figure_a4(
 
     Parameters
     ----------
-    rows, where, allow_incomplete
+    rows, where
         As in `figure10`.
+    allow_incomplete : bool
+        Leave out panels that lack results, instead of refusing.
 
     References
     ----------
@@ -109,15 +112,24 @@ def _figure(
     found = chosen(rows, ["kmeans"])
     if distinct(found, "n_shot", null=True) < 2:
         return nothing_to_draw(name, title, caption_of(sentences), NOTHING)
-    view = complete(found, allow_incomplete=allow_incomplete, together=NO_SHOT)
-    one_per_k(view, at=name)
-    seeds = _per_seed(view, [*by, *PLACE, "k", "n"])
-    data = intervals(seeds, [*by, *PLACE, "k", "n"], "accuracy", count="n_seeds")
-    finding = _finding(data)
+    together = NO_SHOT if by else ["fm"]  # else panels would average over different networks
+    view = complete(found, allow_incomplete=allow_incomplete, together=together)
+    notes = [*view.notes, *([] if by else _differing(view.rows))]
+    if distinct(view.rows, "n_shot", null=True) < 2:  # of what is left
+        caption = caption_of(sentences, *notes)
+        return nothing_to_draw(name, title, caption, caption_of([NOTHING], *notes))
+    one_per_k(view, at=f"figure.{name}")
+    points = [*by, *PLACE, "k", "n"]
+    seeds = _per_seed(view, points)
+    data = intervals(seeds, points, "accuracy", count="n_seeds")
+    if not by:
+        counts = seeds[[*points, "n_fms"]].drop_duplicates(points)
+        data = data.merge(counts, on=points, how="left")
+    finding = _finding(data, [*by, *PLACE])
     from imprint_bench.analysis.paper.pictures import draw_over_n
 
     shown = data.assign(panel=named(data, PLACE), fm=data["fm"] if by else "")
-    caption = caption_of([finding, *sentences], *view.notes)
+    caption = caption_of([finding, *sentences], *notes)
     files = {"": data, "_seeds": seeds}
     return Drawing(name, title, caption, draw_over_n(shown), files, finding)
 
@@ -129,9 +141,18 @@ def _per_seed(view: View, by: list[str]) -> pd.DataFrame:
     return groups.agg(accuracy=("accuracy", "mean"), n_fms=("fm", "nunique")).reset_index()
 
 
-def _finding(data: pd.DataFrame) -> str:
+def _differing(rows: pd.DataFrame) -> list[str]:
+    """Return a sentence if the foundation models of one panel are not those of another."""
+    if len({frozenset(group["fm"]) for _, group in rows.groupby(PLACE, dropna=False)}) == 1:
+        return []
+    return ["Panels average over different foundation models: not all have every dataset."]
+
+
+def _finding(data: pd.DataFrame, panel: list[str]) -> str:
     """Say from which n on the largest k is ahead of the smallest, on average over the panels."""
-    means = data.groupby(["k", "n"], dropna=False)["accuracy"].mean().reset_index()
+    means = means_over_panels(data, ["k", "n"], panel).reset_index()
+    if means.empty:
+        return ""
     wide = means.set_index(["n", "k"])["accuracy"].unstack("k")  # noqa: PD010 - one value each
     wide = wide.sort_index(na_position="last")
     low, high = wide.columns[0], wide.columns[-1]

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from imprint_bench.analysis.cells import number
+from imprint_bench.analysis.cells import Cells, number
 from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.frames import (
     INSTANCE,
     NORMS,
-    medians,
+    lacking,
     method_columns,
     without_fm_parameters,
 )
-from imprint_bench.analysis.gaps import left_out
+from imprint_bench.analysis.gaps import gaps, left_out, remedy
+from imprint_bench.analysis.labels import listed
 from imprint_bench.core.trend import mean_interval
 from imprint_bench.errors import ConfigError, IncompleteError
 
@@ -58,6 +59,25 @@ def chosen(
     return rows[kept]
 
 
+def of_all_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of tasks with all training rows, and a sentence if others are in view.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `n_shot` is null where a task has all training rows.
+    """
+    fewer = rows["n_shot"].notna() if "n_shot" in rows else pd.Series(data=False, index=rows.index)
+    if not fewer.any():
+        return rows, []
+    ns = sorted(int(n) for n in rows.loc[fewer, "n_shot"].unique())
+    said = (
+        "Only tasks with all training rows are shown; in view are also those with n_shot = "
+        f"{listed(map(str, ns))}."
+    )
+    return rows[~fewer], [said]
+
+
 def complete(
     rows: pd.DataFrame,
     *,
@@ -72,7 +92,8 @@ def complete(
     Parameters
     ----------
     rows : DataFrame
-        At least one, see `frames`.
+        At least one, see `frames`. A column with numbers and nulls may hold floats, as
+        in a plan.
     allow_incomplete : bool
         Leave out what lacks results, instead of refusing.
     together : sequence of str
@@ -81,36 +102,31 @@ def complete(
     Raises
     ------
     IncompleteError
-        If results are missing, or if nothing is left.
+        If results are missing, or if nothing is left; `trials` names all that lack one.
     StoreError
         If two rows have the same axes and seed.
     """
-    columns = [column for column in INSTANCE if column in rows]
+    rows = _with_whole_numbers(rows)
     keys = [column for column in together if column in rows]
     method, methods = number(without_fm_parameters(rows)[method_columns(rows)])
-    instance, instances = number(rows[columns])
-    exists = np.zeros((len(methods), len(instances)), dtype=bool)
-    exists[method, instance] = True
-    if "planned" not in rows:  # nothing tells what does not exist from a gap
-        exists[:] = True
-    parts, lost = [], []
-    for pattern in np.unique(exists, axis=0):
-        alike = rows[(exists == pattern).all(axis=1)[method]]
-        view = medians(alike, allow_incomplete=allow_incomplete)
-        long = view.accuracy.melt(var_name="method", value_name="accuracy", ignore_index=False)
-        parts.append(long.join(view.instances).join(view.methods, on="method"))
-        lost.append(_without(alike[columns].drop_duplicates(), view.instances, columns)[keys])
-    frame = pd.concat(parts, ignore_index=True).drop(columns="method")
-    if "gen_k" in frame:
-        frame["gen_k"] = pd.to_numeric(frame["gen_k"]).astype("Int64")
-    gone = pd.concat(lost).drop_duplicates()
-    if gone.empty:
+    instance, instances = number(rows[[column for column in INSTANCE if column in rows]])
+    cells = Cells(rows, method, instance, (len(instances), len(methods)))
+    holed = cells.missing.any(axis=1)
+    if holed.any() and not allow_incomplete:
+        told = gaps(cells.missing, cells.reasons(), instances, methods)
+        raise IncompleteError(f"{told}; {remedy(rows)}", trials=lacking(rows))
+    values = cells.medians()
+    at, which = np.nonzero(~cells.absent & ~holed[:, None])
+    parts = [frame.iloc[i].reset_index(drop=True)
+             for frame, i in ((instances, at), (methods, which))]  # fmt: skip
+    frame = pd.concat(parts, axis=1).assign(accuracy=values[at, which])
+    if not holed.any():
         return View(frame, rows)
-    everything = rows[keys].drop_duplicates()
-    mask = np.arange(len(everything)) < len(gone)
-    note = left_out(mask, "instance", "lack results (report.allow_incomplete=true)")
-    if mask.all():
-        raise IncompleteError(f"results: nothing is left to draw: {note}")
+    gone, everything = (found[keys].drop_duplicates() for found in (instances[holed], instances))
+    note = _left_out(gone, len(everything))
+    if len(gone) == len(everything):
+        said = f"results: nothing is left to draw: {note}"
+        raise IncompleteError(said, trials=lacking(rows))
     return View(_without(frame, gone, keys), _without(rows, gone, keys), (note,))
 
 
@@ -121,7 +137,7 @@ def one_per_k(view: View, *, at: str) -> None:
     ----------
     view : View
     at : str
-        Name of the figure, with which the message starts.
+        Where its parameters are set: ``figure.figure10``.
     """
     axes = method_columns(view.medians)
     methods = view.medians[axes].drop_duplicates()
@@ -132,7 +148,7 @@ def one_per_k(view: View, *, at: str) -> None:
     telling = next(column for column in axes[2:] if distinct(first, column, null=True) > 1)
     values = sorted(map(str, first[telling].unique()))
     raise ConfigError(
-        f"{at}: {first['gen'].iloc[0]} has {len(values)} values of {telling} in view "
+        f"{first['gen'].iloc[0]}: {len(values)} values of {telling} in view "
         f"({', '.join(values)}); expected one: choose it with {at}.where={{{telling}: "
         f"{values[0]}}}."
     )
@@ -167,6 +183,21 @@ def intervals(
     return out.astype({column: frame[column].dtype for column in by})
 
 
+def means_over_panels(data: pd.DataFrame, by: Sequence[str], panel: Sequence[str]) -> pd.Series:
+    """Return the mean accuracy over all panels, of those points that every panel has.
+
+    Parameters
+    ----------
+    data : DataFrame
+        `accuracy` of a point per row, and the columns of `by` and `panel`.
+    by, panel : sequence of str
+        What makes a point, and what makes a panel.
+    """
+    n_panels = len(data[list(panel)].drop_duplicates())
+    means = data.groupby(list(by), dropna=False)["accuracy"].agg(["mean", "size"])
+    return means.loc[means["size"] == n_panels, "mean"].rename("accuracy")
+
+
 def nothing_to_draw(name: str, title: str, caption: str, why: str) -> Drawing:
     """Return a figure without a picture, whose finding says why."""
     return Drawing(name, title, caption, None, finding=f"There is too little to draw: {why}")
@@ -175,6 +206,21 @@ def nothing_to_draw(name: str, title: str, caption: str, why: str) -> Drawing:
 def caption_of(sentences: Sequence[str], *notes: str) -> str:
     """Join the sentences of a caption; empty ones are left out."""
     return " ".join(sentence for sentence in (*sentences, *notes) if sentence)
+
+
+def _with_whole_numbers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows whose counts are integers: those of a plan are floats where some are null."""
+    counts = [column for column in ("n_shot", "gen_k") if column in rows]
+    return rows.assign(**{c: pd.to_numeric(rows[c]).astype("Int64") for c in counts})
+
+
+def _left_out(gone: pd.DataFrame, n_all: int) -> str:
+    """Say how many instances are left out, or which foundation models."""
+    mask = np.arange(n_all) < len(gone)
+    why = "lack results (report.allow_incomplete=true)"
+    if list(gone) != ["fm"]:
+        return left_out(mask, "instance", why)
+    return f"{left_out(mask, 'foundation model', why)} Left out: {listed(gone['fm'])}."
 
 
 def _without(frame: pd.DataFrame, gone: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
