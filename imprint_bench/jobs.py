@@ -16,10 +16,11 @@ from imprint_bench.composing import Job
 from imprint_bench.config import Config, read
 from imprint_bench.durable import explained
 from imprint_bench.errors import DataError, ImprintError
-from imprint_bench.reporting import Launch, Views
+from imprint_bench.reporting import Launch
 from imprint_bench.run_log import logging_to
 from imprint_bench.study import Done, Page, Study, compute, conclude, finish, prepare, together
 from imprint_bench.sweep.inventory import inventory
+from imprint_bench.views import Views
 
 log = logging.getLogger(__name__)
 

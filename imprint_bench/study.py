@@ -18,7 +18,7 @@ from imprint_bench.data.embeddings.cache import Embeddings
 from imprint_bench.data.embeddings.description import Description
 from imprint_bench.errors import CacheError, IncompleteError, RunFailed
 from imprint_bench.execution import Shard
-from imprint_bench.reporting import Launch, PartOfReport, Views, report, without
+from imprint_bench.reporting import Launch, PartOfReport, report, without
 from imprint_bench.sweep.compaction import compact
 from imprint_bench.sweep.embedding import Pair, check_networks, described, embed, provide
 from imprint_bench.sweep.estimate import estimate
@@ -32,6 +32,7 @@ from imprint_bench.sweep.run import Outcome, outcome_of_part, pending, run, stor
 from imprint_bench.sweep.store import Store
 from imprint_bench.sweep.trial_ids import Index
 from imprint_bench.sweep.unit import share
+from imprint_bench.views import Views
 
 log = logging.getLogger(__name__)
 

@@ -27,6 +27,7 @@ ROOF = {
     "report_sources",
     "reporting",
     "study",
+    "views",
     "",
 }  # "" is the package itself
 FLOORS = [GROUND, CORE, DATA, RUNNING, ANALYSIS, REPORT, ROOF]
@@ -58,7 +59,7 @@ LIBRARIES = {
     "safetensors": {"data"},
     "timm": {"data.foundation_models.timm"},
     "ai_edge_litert": {"data.foundation_models.litert"},
-    "pandas": DATA | RUNNING | ANALYSIS | REPORT | {"reporting"},
+    "pandas": DATA | RUNNING | ANALYSIS | REPORT | {"reporting", "views"},
     "pyarrow": DATA | {"sweep.store", "sweep.parts", "sweep.compaction"},
     "joblib": {"sweep.executor", "sweep.executors"},
     "distributed": {"sweep.executors.dask_calls", "sweep.executors.dask_cluster"},

@@ -12,6 +12,7 @@ SPELLED = {
     "k_least_squares": "k-least-squares",
     "cov_max": "covariance max",
 }
+ALL_ROWS = "all"  # the generator that takes every training row
 ORACLES = frozenset({"least_squares", "k_least_squares"})  # need all classes at once: no imprinting
 DEFAULT_MAPPINGS = frozenset({"", "none", "identity", "original", "default"})
 
@@ -25,6 +26,17 @@ def spell(name: str) -> str:
     ('k-means', 'least squares')
     """
     return SPELLED.get(name, name.replace("_", " "))
+
+
+def spell_seconds(seconds: float) -> str:
+    """Return seconds with two digits, or all where there are more.
+
+    Examples
+    --------
+    >>> spell_seconds(0.00287), spell_seconds(1.234), spell_seconds(1234.5)
+    ('0.0029 s', '1.2 s', '1,234 s')
+    """
+    return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.2g} s"
 
 
 def generator_labels(methods: pd.DataFrame) -> list[str]:

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from imprint_bench.analysis.collapse import MEASURES
+from imprint_bench.analysis.labels import spell_seconds
 from imprint_bench.analysis.panels import SMALL, TEXT, WIDTH, legend_below, style_of, tidy
 from imprint_bench.analysis.paper.fits import line_of, worth
-from imprint_bench.analysis.paper.runtimes import spelled
 
 TITLES = {"nc1": "NC1 by eq. (1)", "nc1_as_published": "NC1 as published"}
 PAPER: Any = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}
@@ -95,7 +95,7 @@ def draw_seconds(data: pd.DataFrame) -> Figure:
             color, marker = style_of(i)
             jitter = (np.arange(len(own)) * GOLDEN + i / len(fms)) % 1 - 0.5
             axes.plot(own, y + 0.4 * jitter, marker, color=color, mfc="none", ms=3.5, mew=0.8)
-        middle = spelled(group["seconds"].median())
+        middle = spell_seconds(group["seconds"].median())
         place = axes.get_yaxis_transform()
         axes.text(1.01, y, middle, transform=place, va="center", fontsize=SMALL)
     axes.set_yticks(range(len(names)), labels=names)

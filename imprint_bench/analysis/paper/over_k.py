@@ -7,7 +7,7 @@ import pandas as pd
 
 from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.frames import INSTANCE, method_columns, select
-from imprint_bench.analysis.labels import ORACLES, generator_labels
+from imprint_bench.analysis.labels import ALL_ROWS, ORACLES, generator_labels
 from imprint_bench.analysis.paper.view import (
     caption_of,
     chosen,
@@ -17,7 +17,6 @@ from imprint_bench.analysis.paper.view import (
     nothing_to_draw,
 )
 
-ALL_ROWS = "all"  # the generator that takes every training row
 NOTHING = "it takes a generator with two values of k, norms l2/l2/l2 and aggregation max."
 
 

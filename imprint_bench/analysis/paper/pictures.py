@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from imprint_bench.analysis.labels import ALL_ROWS
 from imprint_bench.analysis.panels import (
     LINE,
     axes_are,
@@ -19,7 +20,6 @@ from imprint_bench.analysis.panels import (
     style_of,
     ticks,
 )
-from imprint_bench.analysis.paper.over_k import ALL_ROWS
 
 HOLLOW = ("o", "s", "D", "^", "v")  # markers of generators without k
 DASHED: Any = {"color": "0.35", "linestyle": (0, (5, 3)), "lw": 1.0}

@@ -7,6 +7,7 @@ import pandas as pd
 
 from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.frames import select
+from imprint_bench.analysis.labels import spell_seconds
 from imprint_bench.analysis.paper.generation_time import generation_seconds
 from imprint_bench.analysis.paper.view import caption_of, nothing_to_draw
 
@@ -61,21 +62,10 @@ def _finding(data: pd.DataFrame) -> str:
     size = data.groupby("name")["seconds"].size().max()
     n = f"{size} instance{'' if size == 1 else 's'}"
     if len(seconds) == 1:
-        return f"{seconds.index[0]} takes {spelled(seconds.iloc[0])} (median over {n})."
+        return f"{seconds.index[0]} takes {spell_seconds(seconds.iloc[0])} (median over {n})."
     ratio = seconds.iloc[-1] / seconds.iloc[0]
     return (
-        f"The fastest is {seconds.index[0]} with {spelled(seconds.iloc[0])} (median over {n}); "
-        f"{seconds.index[-1]} takes {ratio:,.0f} times as long, "
-        f"{spelled(seconds.iloc[-1])}."
+        f"The fastest is {seconds.index[0]} with {spell_seconds(seconds.iloc[0])} (median over "
+        f"{n}); {seconds.index[-1]} takes {ratio:,.0f} times as long, "
+        f"{spell_seconds(seconds.iloc[-1])}."
     )
-
-
-def spelled(seconds: float) -> str:
-    """Return seconds with two digits, or all where there are more.
-
-    Examples
-    --------
-    >>> spelled(0.00287), spelled(1.234), spelled(1234.5)
-    ('0.0029 s', '1.2 s', '1,234 s')
-    """
-    return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.2g} s"
