@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # What is said as KEY=VALUE goes on to the command: make table2 paths.data=FOLDER n_jobs=2
-OVERRIDES = $(filter-out ARGS=% PYTHON=% VENV=%,$(MAKEOVERRIDES)) $(ARGS)
+OURS = $(filter-out ARGS=% PYTHON=% VENV=%,$(subst \ ,<space>,$(MAKEOVERRIDES)))
+OVERRIDES = $(subst <space>,\ ,$(OURS)) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test lint format bench wheel sklearn-extra chromium clean \

@@ -28,7 +28,7 @@ from imprint_bench.command_line import (
     no_choice,
     parsed,
 )
-from imprint_bench.errors import ConfigError
+from imprint_bench.errors import ConfigError, did_you_mean
 from imprint_bench.refusals import REFUSALS, sentence_for
 
 SWEEPS = "sweeps"  # overrides of single sweeps, in the file of a study
@@ -137,6 +137,8 @@ def _of_sweeps(job: Job, options: argparse.Namespace) -> Job:
     further = job.raw.pop(SWEEPS, None) or {}
     sweeps = report_sources.needed(job.raw)
     study = [o for o in job.overrides if o.startswith("+study=")]
+    if study and _names_a_sweep(job.overrides):
+        raise ConfigError(f"{study[0]}: a study has sweeps of its own; leave out +sweep.")
     if not sweeps or _names_a_sweep(job.overrides):
         if study and not sweeps:
             raise ConfigError(f"{study[0]}: no table or figure of it is left; name some of them.")
@@ -161,7 +163,10 @@ def _of_sweeps(job: Job, options: argparse.Namespace) -> Job:
     for path in parameters:
         if path not in used:
             names = ", ".join(part.sweep for part in parts)
-            raise ConfigError(f"{path}: none of the sweeps {names} has {path.rpartition('.')[0]}.")
+            group, _, method = path.rpartition(".")[0].partition(".")
+            there = {str(name) for part in parts for name in part.raw.get(group, {})}
+            near = did_you_mean(method, sorted(there))
+            raise ConfigError(f"{path}: none of the sweeps {names} has {group}.{method}.{near}")
     text = "\n".join(f"# {part.sweep}\n{part.configuration}" for part in parts)
     return replace(job, raw=raw, parts=tuple(parts), configuration=text)
 

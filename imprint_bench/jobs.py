@@ -94,7 +94,8 @@ class _Run:
                 of_part = replace(launch, configuration=part.configuration)
                 found[part.sweep] = prepare(read(part.raw), of_part)
             except ImprintError as error:
-                raise type(error)(f"{part.sweep}: {error}") from error
+                error.args = (f"{part.sweep}: {error}",)
+                raise
         page.views.check({sweep: study.plan for sweep, study in found.items()})
         page.views.check_seeds({sweep: study.config for sweep, study in found.items()})
         self.page, self.studies = page, found

@@ -64,9 +64,14 @@ def narrowed(raw: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     ConfigError
         If a table or figure names no sweep.
     """
-    said = [group for group in GROUPS if any(o.startswith(f"{group}=") for o in overrides)]
-    chosen = [group for group in said if _requests(raw, group)]
-    kept = {group: _requests(raw, group) if group in (chosen or GROUPS) else {} for group in GROUPS}
+    said = {g: _listed(o) for g in GROUPS for o in overrides if o.startswith(f"{g}=")}
+    chosen = [group for group in said if said[group]]
+    kept = {}
+    for group in GROUPS:
+        requests = _requests(raw, group)
+        if group in said:  # a study may name further ones in its file
+            requests = {name: params for name, params in requests.items() if name in said[group]}
+        kept[group] = requests if group in (chosen or GROUPS) else {}
     for group, requests in kept.items():
         for name, params in requests.items():
             if not of_request(params, at=f"{group}.{name}"):
@@ -179,6 +184,12 @@ def shown(words: Sequence[str]) -> str:
 def _requests(raw: Mapping[str, Any], group: str) -> dict[str, Any]:
     requests = raw.get(group)
     return dict(requests) if isinstance(requests, Mapping) else {}
+
+
+def _listed(override: str) -> list[str]:
+    """Return the names that an override chooses: ``table=[a,b]``."""
+    names = override.partition("=")[2].strip("'\"").strip("[]").split(",")
+    return [name.strip() for name in names if name.strip()]
 
 
 def _key(override: str) -> str:

@@ -127,6 +127,28 @@ def test_who_names_tables_of_a_study_gets_no_figures(mine):
     assert [part.sweep for part in job.parts] == ["small/a"]
 
 
+def test_a_name_on_the_command_line_leaves_out_what_the_file_of_a_study_adds(mine):
+    job = composed(mine, "+study=mine", "figure=[figure7]", "figure.figure7.sweep=small/a")
+    assert (list(job.raw["figure"]), job.raw["table"]) == (["figure7"], {})
+
+
+def test_weights_that_are_not_there_get_one_sentence_with_the_sweep(tmp_path, capsys, shared_data):
+    place = [f"paths.results={tmp_path / 'results'}", f"paths.data={shared_data}"]
+    code = run("table=[table2]", "stages=[plan]", f"paths.weights={tmp_path}", *place)
+    said = capsys.readouterr().err
+    assert code == 2
+    assert said.startswith(f"paper/gen: {tmp_path}")
+    assert "no such file" in said
+
+
+def test_a_store_without_a_whole_instance_makes_a_page(mine, tmp_path, capsys):
+    place = [f"paths.results={tmp_path / 'results'}", "n_jobs=1"]
+    assert run(mine, "+study=mine", *place) == 0
+    assert run(mine, "+study=mine", *place, "seeds=[0,8]", "stages=[report]", "name=more") == 1
+    assert "results are missing for table2, figure5" in capsys.readouterr().err
+    assert (tmp_path / "results" / "reports" / "more" / "index.html").is_file()
+
+
 def test_no_tables_of_a_study_leaves_its_figures():
     job = composed("+study=mobilenet_v1", "table=[]", "figure=[figure5]")
     assert (job.raw["table"], list(job.raw["figure"])) == ({}, ["figure5"])
@@ -162,7 +184,8 @@ def test_the_published_study_and_ours_compose_and_name_every_table_and_figure_of
         (["table=[table2]", "table.table2.sweep=[]"], "table.table2.sweep: expected the name"),
         (["+study=papr"], "Did you mean 'paper'?"),
         (["+study=paper", "table=[]", "figure=[]"], "+study=paper: no table or figure of it"),
-        (["table=[table2]", "gen.kmens.k=[1]"], "gen.kmens.k: none of the sweeps paper/gen has"),
+        (["table=[table2]", "gen.kmens.k=[1]"], "paper/gen has gen.kmens. Did you mean 'kmeans'?"),
+        (["+study=paper", "+sweep=quickstart"], "+study=paper: a study has sweeps of its own"),
         (["table=[table2]", "gen.kmeans.kk=[1]"], "gen.kmeans.kk: no such key; there are k."),
         (["table=[tabel2]"], "Did you mean 'table2'?"),
     ],

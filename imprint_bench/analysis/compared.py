@@ -12,6 +12,7 @@ from imprint_bench.core.rank_tests import check_alpha
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import AtLeast
 
+SURE = 0.95  # posterior probability from which a caption counts a pair
 HalfWidth = Annotated[float, AtLeast(0.0)]
 
 
@@ -138,6 +139,17 @@ def _pairs(comparison: Comparison, table: pd.DataFrame, rope: float | None) -> p
     found = signed_rank_posteriors(first, second, rope=rope)
     chances = pd.DataFrame(found, index=pairs.index).add_prefix("p_")
     return pairs.join(chances.assign(rope=rope))
+
+
+def sure_pairs(pairs: pd.DataFrame, name: str) -> str:
+    """Say for how many pairs the Bayesian comparison is sure, and where its numbers are."""
+    better = int((pairs[["p_better", "p_worse"]].max(axis=1) >= SURE).sum())
+    equivalent = int((pairs["p_equivalent"] >= SURE).sum())
+    return (
+        f"One is better with a probability of {SURE:g} or more in {better} of {len(pairs)} pairs, "
+        f"and {equivalent} are as surely equivalent (p_better, p_equivalent and p_worse in "
+        f"{name}_pairs.csv)."
+    )
 
 
 def _too_few(table: pd.DataFrame) -> str:

@@ -15,6 +15,7 @@ from imprint_bench.analysis.compared import (
     about_posterior,
     compared,
     finding,
+    sure_pairs,
     with_means,
 )
 from imprint_bench.analysis.drawing import Drawing
@@ -221,6 +222,8 @@ def diagram(
     from imprint_bench.analysis.critical_difference import caption, draw
 
     comparison, pairs = outcome
+    if rope is not None:
+        told = f"{told} {sure_pairs(pairs, name)}"
     return Drawing(
         name,
         title,

@@ -175,7 +175,9 @@ def medians(
         notes.append(left_out(holed, "instance", "lack results (report.allow_incomplete=true)"))
     if named.empty or holed.all():
         raise IncompleteError(
-            "results: nothing is left to compare: " + " ".join(notes) + " Choose rows with where."
+            "results: nothing is left to compare: "
+            + " ".join(notes)
+            + " Choose other rows, or a sweep that has them."
         )
     accuracy = pd.DataFrame(
         cells.medians()[np.ix_(~holed, ~partial)], instances.index[~holed], named.index

@@ -85,7 +85,8 @@ def method_labels(methods: pd.DataFrame) -> list[str]:
 
     The three norms are those before generation, of the proxies, and at inference.
     """
-    norms = methods[["norm_pre", "norm_post", "norm_inf"]].astype(str).agg("/".join, axis=1)
+    triples = methods[["norm_pre", "norm_post", "norm_inf"]].astype(str).to_numpy().tolist()
+    norms = ["/".join(triple) for triple in triples]
     parts = zip(generator_labels(methods), norms, aggregation_labels(methods), strict=True)
     return [" · ".join(p) for p in parts]
 

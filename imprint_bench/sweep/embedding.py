@@ -156,4 +156,7 @@ def _pace(speed: Speed, n_workers: int) -> str:
         return f"{speed.images} rows taken over."
     per_second = speed.images / spent * (1 if speed.alone else n_workers)
     rest = speed.other / speed.forward
-    return f"{per_second:,.0f} images per second; all but the network took {rest:.1%} of its time."
+    pace = f"{per_second:,.0f} images per second"
+    if rest > 10:  # there is next to no network
+        return f"{pace}."
+    return f"{pace}; all but the network took {rest:.1%} of its time."

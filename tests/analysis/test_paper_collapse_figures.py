@@ -414,7 +414,7 @@ def test_the_finding_goes_by_the_sign_that_line_and_ranks_agree_on(rows, collaps
     assert figure12(rows, near).finding.startswith(
         f"{lead}rises with NC1 by equation 1: {line.slope:.2f} points per decade, R^2 "
         f"{line.rvalue**2:.2f}, Spearman's rho {rank.statistic:.2f} over 10 dots (p = "
-        f"{rank.pvalue:.3f}, as a description)."
+        f"{rank.pvalue:.3f}, as a description); in the paper rho is 0.82 and R^2 0.36."
     )
     dots = dots_by_hand(rows, collapse)  # shirts, far out, turn the line and not the ranks
     assert stats.linregress(np.log10(dots["nc1"]), dots["gain"]).slope < 0

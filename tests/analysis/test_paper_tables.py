@@ -355,7 +355,11 @@ def test_of_seconds_the_fewest_are_the_best():
 @pytest.mark.parametrize(
     ("ours", "papers", "sentence"),
     [
-        ([1.0, 2.0], [1.0, float("nan")], "Fewer than two rows have a value in the paper."),
+        (
+            [1.0, 2.0],
+            [1.0, float("nan")],
+            "Fewer than two rows have a value in the paper; a has 1.00 %.",
+        ),
         ([1.0, 2.0], [3.0, 3.0], "is undefined (2 rows): no pair of rows changes its order."),
         ([1.0, 2.0], [3.0, 4.0], "is 1.00 (2 rows): no pair of rows changes its order."),
     ],

@@ -10,6 +10,7 @@ import pandas as pd
 from imprint_bench.analysis.collapse import MEASURES
 from imprint_bench.core.trend import fit_line, spearman_test
 
+ENOUGH = 3  # dots
 NAMES = {"nc1": "eq. (1)", "nc1_as_published": "as published"}
 
 
@@ -43,7 +44,8 @@ def fits_of(dots: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     fits : DataFrame
-        `measure`, `subset`, and what `line_of` gives.
+        `measure`, `subset`, and what `line_of` gives; of fewer than three dots the number only,
+        since every line through two dots is perfect.
     """
     records = []
     for measure in MEASURES:
@@ -54,7 +56,10 @@ def fits_of(dots: pd.DataFrame) -> pd.DataFrame:
         }
         for name, subset in subsets.items():
             records.append({"measure": NAMES[measure], "subset": name, **line_of(subset, measure)})
-    return pd.DataFrame(records)
+    frame = pd.DataFrame(records)
+    for column in ("slope", "intercept", "r_squared", "rho", "p"):
+        frame[column] = frame[column].astype(float).where(frame["n"] >= ENOUGH)
+    return frame
 
 
 @cache

@@ -13,6 +13,7 @@ from imprint_bench.analysis.paper.view import (
     ALL_L2,
     BAND,
     NO_NORMS,
+    OF_LEAST_SQUARES,
     POST_L2,
     caption_of,
     chosen,
@@ -117,6 +118,7 @@ def _figure(
         f"mean over mappings, with the {BAND} over mappings as a band.",
         "Dotted: whole datasets, median over seeds. Each panel has its own axis of accuracy, which "
         "the paper breaks in two for k-means.",
+        OF_LEAST_SQUARES if gen == "k_least_squares" else "",
     ]
     found, notes = of_all_rows(chosen(rows, [gen], norms))
     view = None if _too_little(found) else complete(found, allow_incomplete=allow_incomplete)

@@ -62,8 +62,9 @@ def compare_orders(
     columns = ["better_here", "worse_here", "ours_better", "ours_worse"]
     columns += ["papers_of_better", "papers_of_worse"]
     if len(both) < 2:
-        none = pd.DataFrame(columns=columns)
-        return Order(float("nan"), "Fewer than two rows have a value in the paper.", none)
+        one = [f"; {names[i]} has {b[i] * scale:.2f} {unit}" for i in both.tolist()]
+        told = f"Fewer than two rows have a value in the paper{''.join(one)}."
+        return Order(float("nan"), told, pd.DataFrame(columns=columns))
     a, b = a[both], b[both]
     tau = kendall(a, b)
     records = []

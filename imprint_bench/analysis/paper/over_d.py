@@ -19,6 +19,7 @@ from imprint_bench.analysis.frames import select
 from imprint_bench.analysis.paper.view import (
     BAND,
     NO_NORMS,
+    OF_LEAST_SQUARES,
     View,
     caption_of,
     chosen,
@@ -182,6 +183,7 @@ def figure_a7(
         "mean: k-means with k = 1 (norms l2/l2/l2); least squares: k-least-squares with k = 1 "
         "(no norms). The best k has the highest mean of all k in view for its foundation model, d "
         "and method; it is chosen on test accuracy, so these lines are optimistic.",
+        OF_LEAST_SQUARES,
     ]
     found, notes = of_all_rows(_of_both(select(rows, where)))
     joining = found[with_d(found)["d"].notna()]

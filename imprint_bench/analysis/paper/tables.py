@@ -205,8 +205,11 @@ def _shown(name: str, title: str, ranking: Ranking, *, method: str = "") -> Tabl
         "over seeds, with the 95 % percentile bootstrap interval of the mean over instances. "
         f"{order.sentence}"
     )
-    if papers:
-        caption += " Paper: Westerhoff et al., TMLR 2025."
+    caption += (
+        " Paper: Westerhoff et al., TMLR 2025."
+        if papers
+        else " The paper's values are of other networks or datasets."
+    )
     table = frame[[column.name for column in shown]].reset_index(drop=True)
     last = tuple(range(int((~oracle).sum()), len(frame)))
     data = {"_flips": order.flipped}

@@ -24,6 +24,10 @@ ALL_L2 = ("l2", "l2", "l2")  # before generation, of the proxies, at inference
 POST_L2 = ("none", "l2", "l2")
 NO_NORMS = ("none", "none", "none")
 NO_SHOT = tuple(column for column in INSTANCE if column != "n_shot")
+OF_LEAST_SQUARES = (
+    "Least squares on about as many training rows as an embedding has values, or fewer, fits them "
+    "exactly and generalizes badly."
+)
 BAND = "95 % confidence interval (Student's t)"
 
 
