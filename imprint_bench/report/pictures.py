@@ -16,6 +16,7 @@ COLORS = 128  # of a PNG; lines and text need few
 START = 2 / 3  # of the 300 dots per inch of a file: enough for a dense screen
 SHRINK = 0.75  # from one try to the next
 NARROWEST = 160  # pixels; below this nobody could read it
+PIXELS = 96 / 72  # of a page, per point
 WIDTH = re.compile(r'width="([\d.]+)pt"')
 
 
@@ -77,7 +78,8 @@ def _image(png: bytes, svg: str, title: str, most: int) -> Markup:
     """Return an image that carries its bytes, as wide as the SVG would be."""
     data = base64.b64encode(small_png(png, limit=most * 3 // 4)).decode()
     found = WIDTH.search(svg)
-    width = f"{float(found[1]):.0f}" if found else "600"
+    points = float(found[1]) if found else 450.0
+    width, least = f"{points * PIXELS:.0f}", f"{points:.0f}"
     return Markup(
         '<img src="data:image/png;base64,{}" alt="{}" width="{}" style="min-width: {}px">'
-    ).format(data, title, width, width)
+    ).format(data, title, width, least)
