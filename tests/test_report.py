@@ -598,7 +598,7 @@ def test_a_large_picture_becomes_a_small_image_of_the_same_width(tmp_path):
     png.write_bytes(noise_png(600))
     (markup,) = pictures([("figure-a", 'A "big" one', svg, png)])
     found = re.fullmatch(
-        r'<img src="data:image/png;base64,([^"]+)" alt="A &#34;big&#34; one" width="504" '
+        r'<img src="data:image/png;base64,([^"]+)" alt="A &#34;big&#34; one" width="672" '
         r'style="min-width: 504px">',
         markup,
     )
