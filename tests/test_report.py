@@ -328,6 +328,17 @@ def test_the_best_imprinting_of_a_diagram_under_any_name_is_told_from_its_pairs(
     )
 
 
+def test_an_oracle_under_a_name_of_its_own_is_not_the_best_imprinting(rows):
+    columns = ["first", "second", "rank_first", "rank_second", "significant"]
+    pairs = [("Oracle", "Qi", 1.0, 3.0, True), ("Oracle", "Ours", 1.0, 2.0, True)]
+    pairs = pd.DataFrame([*pairs, ("Ours", "Qi", 2.0, 3.0, False)], columns=columns)
+    labels = ["least squares · none/none/none · max", "mean · l2/l2/l2 · max", "k-means 20 · max"]
+    groups = pd.DataFrame({"name": ["Oracle", "Qi", "Ours"], "label": labels})
+    data = {"_pairs": pairs, "_groups": groups}
+    certain = sentences(rows, [], [Drawing("figure2", "", "", None, data, "Of 3 pairs 2 differ.")])
+    assert certain[2].endswith("the best imprinting, Ours, differs from 1 of the 2 others.")
+
+
 def test_the_best_of_a_table_of_the_paper_is_named_with_its_k(rows):
     pair = {"generator": ["k-means", "mean"], "average_rank": [1.0, 2.0]}
     frame = pd.DataFrame(pair | {"accuracy_mean": [0.9, 0.8], "accuracy_std": [0.1, 0.2]})

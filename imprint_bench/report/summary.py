@@ -176,7 +176,7 @@ def _how_certain(figures: Sequence[Drawing | Refusal]) -> str:
     for figure in [*named, *figures]:
         pairs = next(_pairs(figure), None)
         if pairs is not None and isinstance(figure, Drawing):
-            return _with_best(_first_sentence(figure.finding), pairs)
+            return _with_best(_first_sentence(figure.finding), pairs, _labels(figure))
     if not named:
         return "No significance test was made."
     if isinstance(named[0], Refusal):
@@ -194,7 +194,14 @@ def _first_sentence(text: str) -> str:
     return f"{head}." if found else text
 
 
-def _with_best(finding: str, pairs: pd.DataFrame) -> str:
+def _labels(figure: Drawing) -> Mapping[str, str]:
+    """Return the configuration that each name of a figure stands for, where it says so."""
+    groups = figure.data.get("_groups", pd.DataFrame())
+    known = {"name", "label"} <= set(groups)
+    return dict(zip(groups["name"], groups["label"], strict=True)) if known else {}
+
+
+def _with_best(finding: str, pairs: pd.DataFrame, labels: Mapping[str, str]) -> str:
     """Add to what a test found how many methods the best imprinting differs from."""
     ranks = pd.concat(
         [
@@ -203,7 +210,8 @@ def _with_best(finding: str, pairs: pd.DataFrame) -> str:
         ]
     ).drop_duplicates("name")
     oracles = tuple(spell(name) for name in ORACLES)
-    ours = ranks[~ranks["name"].astype(str).str.startswith(oracles)]
+    shown = ranks["name"].map(lambda name: labels.get(name, str(name)))
+    ours = ranks[~shown.str.startswith(oracles)]
     if ours.empty or len(ranks) < 3 or not finding:
         return finding
     best = ours.sort_values("rank", kind="stable")["name"].iloc[0]
