@@ -39,6 +39,7 @@ LATEX = {
     "·": r"$\cdot$",
     NOTHING: "--",
 }
+NUMBERED = re.compile(r"^(Table|Figure|Section) [\w.]+: ")
 LATEX_SIGN = re.compile("|".join(map(re.escape, LATEX)))
 MARKDOWN_SIGN = re.compile(r"([\\`*_\[\]|#~])")
 
@@ -165,11 +166,14 @@ def to_latex(table: Table) -> str:
     if table.oracles and len(table.oracles) < len(body):
         body.insert(len(body) - len(table.oracles), r"\midrule")
     align = "".join("l" if c.kind == TEXT else "r" for c in table.columns)
-    caption = safe(visible(f"{table.title}. {table.caption}"))
+    title = NUMBERED.sub("", table.title)  # LaTeX numbers its tables itself
+    title = title[:1].upper() + title[1:]
+    caption = safe(visible(f"{title}. {table.caption}"))
     return "\n".join(
         [
             r"\begin{table}",
             rf"\caption{{{caption}}}",
+            rf"\label{{tab:{re.sub(r'[^A-Za-z0-9]+', '-', table.name)}}}",
             r"\centering",
             rf"\begin{{tabular}}{{{align}}}",
             r"\toprule",

@@ -1,5 +1,6 @@
 import csv
 import io
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -129,6 +130,13 @@ def test_markdown_and_latex_escape_the_names_of_users(study):
     latex = to_latex(table)
     assert r"a\_b|\textless{}script\textgreater{}\&50\%\$x\$\textbackslash{}" in latex
     assert r"\toprule" in latex
+
+
+def test_latex_numbers_its_tables_itself_and_can_refer_to_them(study):
+    table = replace(best_configurations(study), title="Table A.1: generators", name="tableA1_x")
+    lines = to_latex(table).splitlines()
+    assert lines[1].startswith(r"\caption{Generators. The configuration with")
+    assert lines[2] == r"\label{tab:tableA1-x}"
 
 
 def test_control_characters_do_not_reach_the_terminal(study):
