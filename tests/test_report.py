@@ -328,6 +328,15 @@ def test_the_best_imprinting_of_a_diagram_under_any_name_is_told_from_its_pairs(
     )
 
 
+def test_sweeps_with_different_seeds_are_told_by_the_seeds_of_an_instance(rows):
+    more = [
+        rows.assign(seed=seed, n_shot=5, trial_id=rows["trial_id"] + f"s{seed}") for seed in (1, 2)
+    ]
+    run = sentences(pd.concat([rows, *more], ignore_index=True), [], [])[0]
+    assert run.endswith("with 1 to 2 seeds of an instance.")
+    assert sentences(rows, [], [])[0].endswith("with 1 seed.")
+
+
 def test_an_oracle_under_a_name_of_its_own_is_not_the_best_imprinting(rows):
     columns = ["first", "second", "rank_first", "rank_second", "significant"]
     pairs = [("Oracle", "Qi", 1.0, 3.0, True), ("Oracle", "Ours", 1.0, 2.0, True)]

@@ -106,8 +106,16 @@ def _what_was_run(rows: pd.DataFrame) -> str:
         names = sorted(map(str, done[column].unique()))
         text = count(len(names), noun)
         parts.append(f"{text} ({', '.join(names)})" if 0 < len(names) <= NAMES_SHOWN else text)
-    seeds = count(done["seed"].nunique(), "seed")
-    return f"{count(len(done), 'trial')} finished on {listed(parts)}, with {seeds}."
+    return f"{count(len(done), 'trial')} finished on {listed(parts)}, with {_seeds(done)}."
+
+
+def _seeds(done: pd.DataFrame) -> str:
+    """Return with how many seeds: those of all instances, or how many an instance has."""
+    place = [c for c in ("fm", "dataset", "mapping", "task", "n_shot") if c in done]
+    n = done.groupby(place, dropna=False)["seed"].nunique()
+    if n.empty or n.min() == done["seed"].nunique():
+        return count(done["seed"].nunique(), "seed")
+    return f"{n.min():,} to {n.max():,} seeds of an instance"
 
 
 def _what_is_best(tables: Sequence[Table | Refusal], ranked: Ranking | None) -> str:
