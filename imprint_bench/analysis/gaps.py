@@ -15,7 +15,12 @@ def left_out(mask: np.ndarray, noun: str, why: str) -> str:
 
 
 def gaps(
-    missing: np.ndarray, reasons: np.ndarray, instances: pd.DataFrame, methods: pd.DataFrame
+    missing: np.ndarray,
+    reasons: np.ndarray,
+    instances: pd.DataFrame,
+    methods: pd.DataFrame,
+    *,
+    n_cells: int | None = None,
 ) -> str:
     """Say which cells are missing.
 
@@ -26,6 +31,8 @@ def gaps(
         One status other than ok for each of them.
     instances, methods : DataFrame
         One row for each row and column of these.
+    n_cells : int, optional
+        How many cells there are; by default all of `missing`.
     """
     at = np.argwhere(missing)
     i, m = at[:NAMED].T
@@ -38,9 +45,10 @@ def gaps(
     first = "; ".join(f"{method} on {instance} ({why})" for method, instance, why in names)
     counts = pd.Series(reasons[missing]).value_counts()
     by = ", ".join(f"{n:,} {why}" for why, n in counts.items())
+    n_all = n_cells or missing.size
     return (
-        f"results: {len(at):,} of {missing.size:,} cells (configuration x instance) are not "
-        f"complete: {by} (first: {first})"
+        f"results: {len(at):,} of {n_all:,} cells (configuration x instance) are not complete: "
+        f"{by} (first: {first})"
     )
 
 

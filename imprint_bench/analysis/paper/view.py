@@ -101,7 +101,8 @@ def complete(
     allow_incomplete : bool
         Leave out what lacks results, instead of refusing.
     together : sequence of str
-        What is left out as a whole where one instance of it lacks results.
+        What is left out as a whole where one instance of it lacks results. If that were
+        everything, the values of n that lack results are left out instead.
 
     Raises
     ------
@@ -117,7 +118,8 @@ def complete(
     cells = Cells(rows, method, instance, (len(instances), len(methods)))
     holed = cells.missing.any(axis=1)
     if holed.any() and not allow_incomplete:
-        told = gaps(cells.missing, cells.reasons(), instances, methods)
+        n_cells = int((~cells.absent).sum())
+        told = gaps(cells.missing, cells.reasons(), instances, methods, n_cells=n_cells)
         raise IncompleteError(f"{told}; {remedy(rows)}", trials=lacking(rows))
     values = cells.medians()
     at, which = np.nonzero(~cells.absent & ~holed[:, None])
@@ -126,12 +128,16 @@ def complete(
     frame = pd.concat(parts, axis=1).assign(accuracy=values[at, which])
     if not holed.any():
         return View(frame, rows)
-    gone, everything = (found[keys].drop_duplicates() for found in (instances[holed], instances))
-    note = _left_out(gone, len(everything))
-    if len(gone) == len(everything):
-        said = f"results: nothing is left to draw: {note}"
-        raise IncompleteError(said, trials=lacking(rows))
-    return View(_without(frame, gone, keys), _without(rows, gone, keys), (note,))
+    for columns in (keys, ["n_shot"]):  # a number of rows that all lack goes, rather than all
+        if not set(columns) <= set(instances):
+            continue
+        gone, every = (i[columns].drop_duplicates() for i in (instances[holed], instances))
+        if len(gone) < len(every):
+            note = _left_out(gone, len(every))
+            return View(_without(frame, gone, columns), _without(rows, gone, columns), (note,))
+    gone, every = (i[keys].drop_duplicates() for i in (instances[holed], instances))
+    said = f"results: nothing is left to draw: {_left_out(gone, len(every))}"
+    raise IncompleteError(said, trials=lacking(rows))
 
 
 def one_per_k(view: View, *, at: str) -> None:
@@ -222,6 +228,10 @@ def _left_out(gone: pd.DataFrame, n_all: int) -> str:
     """Say how many instances are left out, or which foundation models."""
     mask = np.arange(n_all) < len(gone)
     why = "lack results (report.allow_incomplete=true)"
+    if list(gone) == ["n_shot"]:
+        ns = ["all" if pd.isna(n) else str(n) for n in gone["n_shot"]]
+        told = left_out(mask, "value", why).replace(" values ", " values of n ", 1)
+        return f"{told} Left out: n = {listed(ns)}."
     if list(gone) != ["fm"]:
         return left_out(mask, "instance", why)
     return f"{left_out(mask, 'foundation model', why)} Left out: {listed(gone['fm'])}."
