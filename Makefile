@@ -9,10 +9,14 @@ OVERRIDES = $(subst <space>,\ ,$(OURS)) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test lint format bench wheel sklearn-extra chromium clean \
-  paper paper-mobilenet tables figures figure11 figureA6
+  paper paper-mobilenet tables figures \
+  table1 table2 table3 table4 table5 table6 tableA1 tableA2 tableA3 tableA5 sectionA5 gain_over_nc1 \
+  figure2 figure5 figure6 figure7 figure8 figure9 figure10 figure11 figure11a figure11b figure12 runtimes \
+  figureA1 figureA2 figureA3 figureA4 figureA6 figureA6a figureA6b figureA7
 
 help:  ## Show this list
-	@grep -E '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -E '^[A-Za-z0-9_ -]+:.*## ' $(MAKEFILE_LIST) \
+	  | awk -F ':.*## ' '{split($$1, names, " "); printf "  make %-16s %s\n", names[1], $$2}'
 
 install: $(VENV)/.installed  ## Create .venv with the pinned dependencies
 
@@ -31,14 +35,17 @@ tables: install  ## All tables of the paper, from the rows in the store (ARGS=+s
 figures: install  ## All figures of the paper, from the rows in the store
 	$(BIN)/python -m imprint_bench $(if $(findstring +study,$(OVERRIDES)),,+study=paper) stages=[report] table=[] $(OVERRIDES)
 
-table%: install  ## One table from the rows in the store: table1 to table6, tableA1, tableA2, tableA3, tableA5
+table1 table2 table3 table4 table5 table6 tableA1 tableA2 tableA3 tableA5 sectionA5 gain_over_nc1: install  ## One table from the rows in the store; also table2 to table6, tableA1, A2, A3, A5, sectionA5
 	$(BIN)/python -m imprint_bench stages=[report] table=[$@] $(OVERRIDES)
+
+figure2 figure5 figure6 figure7 figure8 figure9 figure10 figure11a figure11b figure12 runtimes: install  ## One figure from the rows in the store; also figure5 to figure12, figureA1 to figureA7, runtimes
+	$(BIN)/python -m imprint_bench stages=[report] figure=[$@] $(OVERRIDES)
+
+figureA1 figureA2 figureA3 figureA4 figureA6a figureA6b figureA7: install
+	$(BIN)/python -m imprint_bench stages=[report] figure=[$@] $(OVERRIDES)
 
 figure11 figureA6: install
 	$(BIN)/python -m imprint_bench stages=[report] figure=[$@a,$@b] $(OVERRIDES)
-
-figure%: install  ## One figure from the rows in the store: figure2, figure5 to figure12, figureA1 to figureA7
-	$(BIN)/python -m imprint_bench stages=[report] figure=[$@] $(OVERRIDES)
 
 test: $(VENV)/.tested  ## Run the tests (ARGS="-k name" selects some)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)

@@ -1,5 +1,7 @@
 """Which sweeps the tables and figures of a report are made from: from command line to page."""
 
+from pathlib import Path
+
 import pytest
 
 from imprint_bench.__main__ import main
@@ -155,6 +157,15 @@ def test_no_tables_of_a_study_leaves_its_figures():
     job = composed("+study=mobilenet_v1", "table=[]")
     assert job.raw["table"] == {}
     assert len(job.raw["figure"]) > 10
+
+
+def test_every_table_and_figure_of_the_paper_has_a_make_target():
+    lines = (Path(__file__).parents[1] / "Makefile").read_text().splitlines()
+    heads = [line.partition(":")[0] for line in lines if ": install" in line]
+    targets = {name for head in heads for name in head.split()}
+    job = composed("+study=paper")
+    wanted = {*job.raw["table"], *job.raw["figure"], "figure11", "figureA6", "tables", "figures"}
+    assert wanted <= targets
 
 
 def test_the_published_study_and_ours_compose_and_name_every_table_and_figure_of_the_paper():
