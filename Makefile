@@ -35,7 +35,7 @@ tables: install  ## All tables of the paper, from the rows in the store (ARGS=+s
 figures: install  ## All figures of the paper, from the rows in the store
 	$(BIN)/python -m imprint_bench $(if $(findstring +study,$(OVERRIDES)),,+study=paper) stages=[report] table=[] $(OVERRIDES)
 
-table1 table2 table3 table4 table5 table6 tableA1 tableA2 tableA3 tableA5 sectionA5 gain_over_nc1: install  ## One table from the rows in the store; also table2 to table6, tableA1, A2, A3, A5, sectionA5
+table2 table1 table3 table4 table5 table6 tableA1 tableA2 tableA3 tableA5 sectionA5 gain_over_nc1: install  ## One table from the rows in the store; also table1 to table6, tableA1, A2, A3, A5, sectionA5
 	$(BIN)/python -m imprint_bench stages=[report] table=[$@] $(OVERRIDES)
 
 figure2 figure5 figure6 figure7 figure8 figure9 figure10 figure11a figure11b figure12 runtimes: install  ## One figure from the rows in the store; also figure5 to figure12, figureA1 to figureA7, runtimes

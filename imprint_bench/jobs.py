@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from imprint_bench.composing import Job
+from imprint_bench.conclusion import Page, conclude
 from imprint_bench.config import Config, read
 from imprint_bench.durable import explained
 from imprint_bench.errors import DataError, ImprintError
-from imprint_bench.reporting import Launch
+from imprint_bench.reporting import Launch, PartOfReport
 from imprint_bench.run_log import logging_to
-from imprint_bench.study import Done, Page, Study, compute, conclude, finish, prepare, together
+from imprint_bench.study import Study, compute, finish, part_of_report, prepare, together
 from imprint_bench.sweep.inventory import inventory
 from imprint_bench.views import Views
 
@@ -151,14 +152,14 @@ def _of_parts(run: _Run) -> None:
     _head(run)
     with logging_to(run.log), run.telling():
         names = {study: sweep for sweep, study in run.studies.items()}
-        done: dict[str, Done] = {}
+        parts: dict[str, PartOfReport] = {}
         for group in together(list(names)):
-            done |= {
-                names[study]: finished
+            parts |= {
+                names[study]: part_of_report(finished)
                 for study, finished in zip(group, compute(group), strict=True)
             }
         assert run.page is not None  # prepare() made it
-        conclude(run.page, {sweep: done[sweep] for sweep in run.studies})
+        conclude(run.page, {sweep: parts[sweep] for sweep in run.studies})
 
 
 def _alone(study: Study, run: _Run) -> None:

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.analysis.build import Refusal
+from imprint_bench.conclusion import Page, conclude
 from imprint_bench.config import Config
 from imprint_bench.data.embeddings.cache import Embeddings
 from imprint_bench.data.embeddings.description import Description
-from imprint_bench.errors import CacheError, IncompleteError, RunFailed
-from imprint_bench.execution import Shard
-from imprint_bench.reporting import Launch, PartOfReport, report, without
+from imprint_bench.errors import CacheError
+from imprint_bench.reporting import Launch, PartOfReport
 from imprint_bench.sweep.compaction import compact
 from imprint_bench.sweep.embedding import Pair, check_networks, described, embed, provide
 from imprint_bench.sweep.estimate import estimate
@@ -36,7 +35,7 @@ from imprint_bench.views import Views
 
 log = logging.getLogger(__name__)
 
-SHOWN = 20  # kinds of dropped combinations, or failed units, in the terminal
+SHOWN = 20  # kinds of dropped combinations in the terminal
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,60 +134,18 @@ def compute(studies: Sequence[Study]) -> list[Done]:
     return _embed_and_run(studies, plan, store)
 
 
-@dataclass(frozen=True)
-class Page:
-    """What is reported: where, how it was started, and which tables and figures."""
-
-    config: Config
-    launch: Launch
-    views: Views
+def part_of_report(done: Done) -> PartOfReport:
+    """Return what the report needs of a study."""
+    study = done.study
+    return PartOfReport(
+        study.config, study.plan, done.outcome, done.seconds, study.launch.configuration
+    )
 
 
 def finish(done: Done) -> None:
-    """Make the report of a study, if it asks for one; see `conclude`."""
+    """Make the report of a study, if it asks for one; see `conclusion.conclude`."""
     study = done.study
-    conclude(Page(study.config, study.launch, study.views), {"": done})
-
-
-def conclude(page: Page, parts: Mapping[str, Done]) -> None:
-    """Make one report of some studies, if the page asks for one.
-
-    Parameters
-    ----------
-    page : Page
-    parts : mapping from the name of a sweep to its study, done
-        One without a name, or several.
-
-    Raises
-    ------
-    RunFailed
-        If trials or units of work failed; everything else is stored and reported.
-    IncompleteError
-        If results that a table or figure needs are missing.
-    """
-    refused: list[Refusal] = []
-    if "report" in page.config.stages and page.config.shard is not None:
-        _log_later_report(page.config.shard, page.launch)
-    elif "report" in page.config.stages:
-        found = {
-            name: PartOfReport(
-                d.study.config,
-                d.study.plan,
-                d.outcome,
-                d.seconds,
-                d.study.launch.configuration,
-            )
-            for name, d in parts.items()
-        }
-        refused = report(page.config, page.launch, page.views, found)
-    failures = [
-        _what_failed(d.outcome) for d in parts.values() if d.outcome.failed or d.outcome.marked
-    ]
-    if failures:
-        raise RunFailed("\n".join(dict.fromkeys(failures)))
-    if refused:
-        names = ", ".join(refusal.name for refusal in refused)
-        raise IncompleteError(f"report: results are missing for {names}; the page says which.")
+    conclude(Page(study.config, study.launch, study.views), {"": part_of_report(done)})
 
 
 def carry_out(config: Config, launch: Launch) -> None:
@@ -267,29 +224,6 @@ def _refuse_other_data(plan: Plan, embeddings: Mapping[Pair, Embeddings]) -> Non
                 f"embeddings {dataset}/{fm}: the data or the network changed after this run was "
                 "planned; run again."
             )
-
-
-def _log_later_report(shard: Shard, launch: Launch) -> None:
-    command = without(launch.command, "stages=", "shard=")
-    log.info("shard %s makes no report; after the last: %s stages=[report]", shard, command)
-
-
-def _what_failed(outcome: Outcome) -> str:
-    """Say what has no result, why, and what tries it again."""
-    parts = []
-    if outcome.marked:
-        parts.append(
-            f"{outcome.n_marked:,} trials crashed or failed; all others are stored, and "
-            "mode=retry_failed runs these again:"
-        )
-        parts += [f"  {line}" for line in outcome.marked]
-    if outcome.failed:
-        parts.append(
-            f"{len(outcome.failed)} units of work failed; the other rows are stored, and running "
-            "again tries these again:"
-        )
-        parts += [f"  {sentence}" for sentence in outcome.failed[:SHOWN]]
-    return "\n".join(parts)
 
 
 def _log_plan(study: Study) -> None:

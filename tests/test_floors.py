@@ -22,6 +22,7 @@ ROOF = {
     "__main__",
     "command_line",
     "composing",
+    "conclusion",
     "jobs",
     "refusals",
     "report_sources",
