@@ -115,12 +115,15 @@ def overrides_for(sweep: str, overrides: Sequence[str], further: Sequence[str]) 
 def of_methods(overrides: Sequence[str]) -> list[str]:
     """Return the overrides of parameters of a method, which not every sweep has.
 
+    Those that add a key (``+task.mine.classes=[3,5]``) fit every sweep.
+
     Examples
     --------
     >>> of_methods(["gen.kmeans.k=[1]", "gen=[mean]", "seeds=[0]"])
     ['gen.kmeans.k=[1]']
     """
-    return [o for o in overrides if _key(o).partition(".")[0] in METHODS and "." in _key(o)]
+    plain = [o for o in overrides if not o.startswith(("+", "~"))]
+    return [o for o in plain if _key(o).partition(".")[0] in METHODS and "." in _key(o)]
 
 
 def with_parameters(raw: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[dict, set[str]]:

@@ -113,6 +113,12 @@ def test_parameters_of_methods_go_to_the_sweeps_that_have_them():
     assert "metric:\n    - euclidean\n" in job.parts[1].configuration.replace("      -", "    -")
 
 
+def test_what_is_added_is_added_to_every_sweep():
+    job = composed("table=[table2,table5]", "task=[all]", "+task.mine.classes=[3,5]")
+    tasks = [part.raw["task"] for part in job.parts]
+    assert tasks == [{"all": {"classes": "all"}, "mine": {"classes": [3, 5]}}] * 2
+
+
 def test_the_command_of_a_part_has_the_parameters_of_no_other_part():
     command = "python -m imprint_bench table=[table2] table.table2.k=10 figure.figure5.rope=0.1"
     again = command_for(command, "table", "table2", of_parts=True)
