@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from imprint_bench.analysis.build import Refusal
-from imprint_bench.config import Config
 from imprint_bench.errors import IncompleteError, RunFailed
 from imprint_bench.execution import Shard
 from imprint_bench.reporting import Launch, PartOfReport, report, without
+from imprint_bench.settings import Settings
 from imprint_bench.sweep.run import Outcome
 from imprint_bench.views import Views
 
@@ -21,7 +21,7 @@ SHOWN = 20  # failed units in the terminal
 class Page:
     """What is reported: where, how it was started, and which tables and figures."""
 
-    config: Config
+    config: Settings
     launch: Launch
     views: Views
 

@@ -5,9 +5,9 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -15,19 +15,14 @@ import pandas as pd
 
 from imprint_bench import __version__
 from imprint_bench.analysis.build import Refusal, build
-from imprint_bench.analysis.frames import rows_of_plan
 from imprint_bench.analysis.rendering import to_text
-from imprint_bench.config import Config
 from imprint_bench.durable import remove_unfinished
 from imprint_bench.registry import Registry
 from imprint_bench.report import write_report
 from imprint_bench.report_sources import command_for
-from imprint_bench.sweep.collapse import KEYS, collapse_of
-from imprint_bench.sweep.embedding import left_out
+from imprint_bench.settings import Settings
 from imprint_bench.sweep.marks import blamed, described_marks
-from imprint_bench.sweep.plan import Plan
-from imprint_bench.sweep.run import Outcome, store_of
-from imprint_bench.sweep.samples import samples
+from imprint_bench.sweep.run import Outcome
 from imprint_bench.views import Requests, Views
 
 log = logging.getLogger(__name__)
@@ -47,33 +42,50 @@ class Launch:
 
 @dataclass(frozen=True)
 class PartOfReport:
-    """A sweep that has been computed, as far as the report needs it."""
+    """A sweep that has been computed, as far as the report needs it.
 
-    config: Config
-    plan: Plan
+    Attributes
+    ----------
+    n_trials : int
+        Of its plan.
+    dropped : DataFrame
+        Combinations that are no trials, see `Plan`.
+    read_rows : callable
+        ``() -> DataFrame``, one row per trial of the plan, see `analysis.frames`.
+    outcome : Outcome
+    seconds : mapping from the name of a stage to what it took
+    configuration : str
+        As YAML.
+    given : mapping from a name to a function without arguments
+        What tables and figures may ask for beside rows. Frames of several parts are
+        joined; anything else is that of the first part.
+    left_out : mapping
+        Images that are not there, by data set.
+    """
+
+    n_trials: int
+    dropped: pd.DataFrame
+    read_rows: Callable[[], pd.DataFrame]
     outcome: Outcome
     seconds: Mapping[str, float]
     configuration: str = ""
+    given: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    left_out: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """One row per trial of the plan, see `analysis.frames`."""
-        return rows_of_plan(self.plan.frame(), store_of(self.config).read(self.plan.ids))
-
-    @cached_property
-    def collapse(self) -> pd.DataFrame:
-        """NC1 of its instances, see `sweep.collapse`."""
-        return collapse_of(self.config, self.plan)
+        """One row per trial of the plan."""
+        return self.read_rows()
 
 
 def report(
-    config: Config, launch: Launch, views: Views, parts: Mapping[str, PartOfReport]
+    config: Settings, launch: Launch, views: Views, parts: Mapping[str, PartOfReport]
 ) -> list[Refusal]:
     """Write the report, show it in the terminal, and return what could not be made.
 
     Parameters
     ----------
-    config : Config
+    config : Settings
         Its name, paths and settings of `report` are those of the page.
     launch : Launch
     views : Views
@@ -115,7 +127,7 @@ def report(
 
 
 def _dropped(parts: Mapping[str, PartOfReport]) -> pd.DataFrame:
-    frames = [part.plan.dropped.assign(sweep=name) for name, part in parts.items()]
+    frames = [part.dropped.assign(sweep=name) for name, part in parts.items()]
     return pd.concat(frames, ignore_index=True).rename(columns={"trials": "count"})
 
 
@@ -135,10 +147,7 @@ def _made(
     found: list[Any] = []
     for name, params in requests.items():
         own = views.parts_of(noun, name, parts)
-        given = {
-            "collapse": cache(partial(_joined_collapse, own)),
-            "samples": cache(partial(samples, own[0].config)),
-        }
+        given = {what: partial(_joined_given, own, what) for part in own for what in part.given}
         again = command_for(command, noun, name, of_parts=len(parts) > 1 or "" not in parts)
         found += build(registry, {name: params}, _joined_rows(own), command=again, given=given)
     return found
@@ -152,9 +161,15 @@ def _joined_rows(parts: Sequence[PartOfReport]) -> pd.DataFrame:
     return rows.drop_duplicates("trial_id", ignore_index=True)
 
 
-def _joined_collapse(parts: Sequence[PartOfReport]) -> pd.DataFrame:
-    frames = [part.collapse for part in parts]
-    return pd.concat(frames, ignore_index=True).drop_duplicates(list(KEYS), ignore_index=True)
+def _joined_given(parts: Sequence[PartOfReport], name: str) -> Any:
+    """Return what the parts give under a name: frames joined, or what the first one gives."""
+    makers = [part.given[name] for part in parts if name in part.given]
+    first = makers[0]()
+    if not isinstance(first, pd.DataFrame) or len(makers) == 1:
+        return first
+    return pd.concat([first, *(m() for m in makers[1:])], ignore_index=True).drop_duplicates(
+        ignore_index=True
+    )
 
 
 def without(command: str, *keys: str) -> str:
@@ -168,7 +183,7 @@ def _provenance(
     every = list(parts.values())
     computed = sum(part.outcome.computed for part in every)
     done = int((rows["status"] == "ok").sum())
-    gaps = {k: v for part in every for k, v in left_out(part.config).items()}
+    gaps = {k: v for part in every for k, v in part.left_out.items()}
     times = {
         f"{f'{name}, ' if name else ''}stage {stage}": f"{s:.1f} s"
         for name, part in parts.items()
@@ -181,7 +196,7 @@ def _provenance(
             "computed now": f"{computed:,}",
             "found in the store": f"{max(done - computed, 0):,}",
         },
-        **({"sweeps": {n: f"{len(p.plan):,} trials" for n, p in parts.items()}}
+        **({"sweeps": {n: f"{p.n_trials:,} trials" for n, p in parts.items()}}
            if len(parts) > 1 else {}),
         **({"images left out": gaps} if gaps else {}),
         "time": times,

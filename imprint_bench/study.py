@@ -8,18 +8,21 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
+from imprint_bench.analysis.frames import rows_of_plan
 from imprint_bench.conclusion import Page, conclude
 from imprint_bench.config import Config
 from imprint_bench.data.embeddings.cache import Embeddings
 from imprint_bench.data.embeddings.description import Description
 from imprint_bench.errors import CacheError
 from imprint_bench.reporting import Launch, PartOfReport
+from imprint_bench.sweep.collapse import collapse_of
 from imprint_bench.sweep.compaction import compact
-from imprint_bench.sweep.embedding import Pair, check_networks, described, embed, provide
+from imprint_bench.sweep.embedding import Pair, check_networks, described, embed, left_out, provide
 from imprint_bench.sweep.estimate import estimate
 from imprint_bench.sweep.executor import chosen_executor
 from imprint_bench.sweep.executors.slurm import Slurm
@@ -28,6 +31,7 @@ from imprint_bench.sweep.plan import Plan
 from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.rehearsal import rehearse
 from imprint_bench.sweep.run import Outcome, outcome_of_part, pending, run, store_of
+from imprint_bench.sweep.samples import samples
 from imprint_bench.sweep.store import Store
 from imprint_bench.sweep.trial_ids import Index
 from imprint_bench.sweep.unit import share
@@ -136,9 +140,19 @@ def compute(studies: Sequence[Study]) -> list[Done]:
 
 def part_of_report(done: Done) -> PartOfReport:
     """Return what the report needs of a study."""
-    study = done.study
+    config, plan = done.study.config, done.study.plan
     return PartOfReport(
-        study.config, study.plan, done.outcome, done.seconds, study.launch.configuration
+        n_trials=len(plan),
+        dropped=plan.dropped,
+        read_rows=lambda: rows_of_plan(plan.frame(), store_of(config).read(plan.ids)),
+        outcome=done.outcome,
+        seconds=done.seconds,
+        configuration=done.study.launch.configuration,
+        given={
+            "collapse": cache(partial(collapse_of, config, plan)),
+            "samples": cache(partial(samples, config)),
+        },
+        left_out=left_out(config) if "report" in config.stages else {},
     )
 
 

@@ -10,11 +10,11 @@ from imprint_bench.analysis.build import check_requests
 from imprint_bench.analysis.figures import FIGURES
 from imprint_bench.analysis.frames import group_columns, select
 from imprint_bench.analysis.tables import TABLES
-from imprint_bench.config import Config
 from imprint_bench.errors import ConfigError
 from imprint_bench.params import takes
 from imprint_bench.registry import Registry
 from imprint_bench.report_sources import of_request, without_source
+from imprint_bench.settings import Settings
 from imprint_bench.sweep.plan import Plan
 
 Requests = dict[str, dict[str, Any]]
@@ -39,7 +39,7 @@ class Views:
     sweeps: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Config) -> "Views":
+    def of(cls, config: Settings) -> "Views":
         """Return what a configuration asks for, with the settings of `report` filled in.
 
         Raises
@@ -84,7 +84,7 @@ class Views:
                     except ConfigError as error:
                         raise ConfigError(f"{noun}.{name}.{error}") from error
 
-    def check_seeds(self, configs: Mapping[str, Config]) -> None:
+    def check_seeds(self, configs: Mapping[str, Settings]) -> None:
         """Raise ConfigError for a table or figure of sweeps whose seeds differ.
 
         A median over other seeds is another median.

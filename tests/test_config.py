@@ -6,9 +6,10 @@ import pytest
 
 from imprint_bench.command_line import parse
 from imprint_bench.composing import compose
-from imprint_bench.config import MAX_SEED, read
+from imprint_bench.config import read
 from imprint_bench.errors import ConfigError
 from imprint_bench.params import Source
+from imprint_bench.settings import MAX_SEED
 
 
 @pytest.fixture(scope="module")

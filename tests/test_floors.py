@@ -14,7 +14,7 @@ PACKAGE = Path(imprint_bench.__file__).parent
 # Parts of the package by floor; a name stands for a module or for everything below it.
 GROUND = {"errors", "registry", "params", "seeding", "durable", "checks", "plugins", "run_log"}
 CORE = {"core"}
-DATA = {"config", "execution", "data", "classifier", "head"}
+DATA = {"config", "execution", "settings", "sources", "data", "classifier", "head"}
 RUNNING = {"sweep", "training"}
 ANALYSIS = {"analysis"}
 REPORT = {"report"}

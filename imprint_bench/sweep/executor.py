@@ -15,11 +15,11 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import joblib
 from threadpoolctl import threadpool_limits
 
-from imprint_bench.config import Config
 from imprint_bench.errors import ImprintError
 from imprint_bench.params import check_params
 from imprint_bench.plugins import load
 from imprint_bench.registry import Registry
+from imprint_bench.settings import Settings
 
 Item = TypeVar("Item")
 Results: TypeAlias = Generator[tuple[Item, Any], None, None]
@@ -102,7 +102,7 @@ class Executor(Protocol):
 EXECUTORS: Registry[Callable[..., Executor]] = Registry("executor", "imprint_bench.sweep.executors")
 
 
-def chosen_executor(config: Config) -> Executor:
+def chosen_executor(config: Settings) -> Executor:
     """Return the executor that a configuration asks for, with its settings.
 
     Raises
@@ -116,7 +116,7 @@ def chosen_executor(config: Config) -> Executor:
     return kind(**settings)
 
 
-def executor_of(config: Config) -> Each:
+def executor_of(config: Settings) -> Each:
     """Return the `each` that a configuration asks for."""
     executor, n_jobs = chosen_executor(config), config.n_jobs
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from imprint_bench.config import Config
 from imprint_bench.data.embeddings.cache import Embeddings
+from imprint_bench.settings import Settings
 from imprint_bench.sweep.compaction import compact
 from imprint_bench.sweep.embedding import Pair
 from imprint_bench.sweep.executor import executor_of
@@ -52,12 +53,12 @@ class Outcome:
     seconds: float = 0.0
 
 
-def store_of(config: Config) -> Store:
+def store_of(config: Settings) -> Store:
     """Return the store of result rows of a configuration."""
     return Store(config.paths.rows, config.paths.results / "quarantine")
 
 
-def pending(config: Config, plan: Plan, store: Store) -> np.ndarray:
+def pending(config: Settings, plan: Plan, store: Store) -> np.ndarray:
     """Return a mask of the trials that are to be computed, by the mode of the configuration.
 
     A trial that crashed or failed is stored too: `retry_failed` computes it again.

@@ -59,7 +59,7 @@ class EmbedSettings:
         return Computing(device, self.autocast, self.channels_last)
 
 
-def read_settings(raw: Mapping[str, Any]) -> EmbedSettings:
+def read_embed_settings(raw: Mapping[str, Any]) -> EmbedSettings:
     """Check the section `embed` of a plain configuration; a key that is left out has its default.
 
     Raises
