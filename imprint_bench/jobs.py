@@ -14,13 +14,21 @@ from pathlib import Path
 
 from imprint_bench.composing import Job
 from imprint_bench.conclusion import Page, conclude
-from imprint_bench.config import Config, read
 from imprint_bench.durable import explained
 from imprint_bench.errors import DataError, ImprintError
 from imprint_bench.reporting import Launch, PartOfReport
 from imprint_bench.run_log import logging_to
-from imprint_bench.study import Study, compute, finish, part_of_report, prepare, together
-from imprint_bench.sweep.inventory import inventory
+from imprint_bench.settings import Settings
+from imprint_bench.studies import (
+    AnyConfig,
+    AnyStudy,
+    compute,
+    data_of,
+    finish,
+    prepare,
+    read_any,
+    together,
+)
 from imprint_bench.views import Views
 
 log = logging.getLogger(__name__)
@@ -68,18 +76,14 @@ class _Run:
         self.title = f"{number} of {of}: {job.label}" if of > 1 else ""
         self.log = _log(job, self.config, started)
         self.code = 0
-        self.studies: dict[str, Study] = {}  # by the name of their sweep; one has none
+        self.studies: dict[str, AnyStudy] = {}  # by the name of their sweep; one has none
         self.page: Page | None = None
 
     def show_data(self) -> None:
         """Show what is there of the datasets and foundation models, and what is not."""
         _head(self)
-        configs = [read(part.raw) for part in self.job.parts]
-        fms = {source.name: source for config in configs for source in config.fms}
-        datasets = {source.name: source for config in configs for source in config.datasets}
-        whole = replace(self.config, fms=tuple(fms.values()), datasets=tuple(datasets.values()))
         with logging_to({}):
-            for line in inventory(whole):
+            for line in data_of([read_any(part.raw) for part in self.job.parts]):
                 log.info("%s", line)
 
     def prepare(self) -> None:
@@ -93,7 +97,7 @@ class _Run:
         for part in self.job.parts:
             try:
                 of_part = replace(launch, configuration=part.configuration)
-                found[part.sweep] = prepare(read(part.raw), of_part)
+                found[part.sweep] = prepare(read_any(part.raw), of_part)
             except ImprintError as error:
                 error.args = (f"{part.sweep}: {error}",)
                 raise
@@ -126,7 +130,7 @@ class _Run:
         return f"dataset.{source.name}{inner}"
 
 
-def _together(studies: Mapping[Study, _Run]) -> None:
+def _together(studies: Mapping[AnyStudy, _Run]) -> None:
     """Compute studies as one plan and report each; where that fails, take them one by one."""
     runs = list(studies.values())
     sys.stdout.write(f"\n{len(runs)} jobs have work in common and run as one:\n")
@@ -154,15 +158,13 @@ def _of_parts(run: _Run) -> None:
         names = {study: sweep for sweep, study in run.studies.items()}
         parts: dict[str, PartOfReport] = {}
         for group in together(list(names)):
-            parts |= {
-                names[study]: part_of_report(finished)
-                for study, finished in zip(group, compute(group), strict=True)
-            }
+            found = zip(group, compute(group), strict=True)
+            parts |= {names[study]: computed.part for study, computed in found}
         assert run.page is not None  # prepare() made it
         conclude(run.page, {sweep: parts[sweep] for sweep in run.studies})
 
 
-def _alone(study: Study, run: _Run) -> None:
+def _alone(study: AnyStudy, run: _Run) -> None:
     _head(run)
     with logging_to(run.log), run.telling():
         (done,) = compute([study])
@@ -174,15 +176,15 @@ def _head(run: _Run) -> None:
         sys.stdout.write(f"\njob {run.title}\n")
 
 
-def _read(job: Job) -> Config:
+def _read(job: Job) -> AnyConfig:
     try:
-        return read(job.raw)
+        return read_any(job.raw)
     except ImprintError as error:
         raise type(error)(_placed(error, job)) from error
 
 
 @contextmanager
-def _explained(config: Config) -> Iterator[None]:
+def _explained(config: Settings) -> Iterator[None]:
     """Say what place cannot be read or written, where no error of ours says it."""
     try:
         yield
@@ -196,7 +198,7 @@ def _explained(config: Config) -> Iterator[None]:
             raise
 
 
-def _log(job: Job, config: Config, started: dt.datetime) -> dict[Path, str]:
+def _log(job: Job, config: Settings, started: dt.datetime) -> dict[Path, str]:
     """Return the file of a job's log, if it computes anything, and what it starts with."""
     if not {"embed", "run", "report"} & set(config.stages):
         return {}

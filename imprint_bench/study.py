@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from imprint_bench.analysis.frames import rows_of_plan
-from imprint_bench.conclusion import Page, conclude
 from imprint_bench.config import Config
 from imprint_bench.data.embeddings.cache import Embeddings
 from imprint_bench.data.embeddings.description import Description
@@ -150,28 +149,10 @@ def part_of_report(done: Done) -> PartOfReport:
         configuration=done.study.launch.configuration,
         given={
             "collapse": cache(partial(collapse_of, config, plan)),
-            "samples": cache(partial(samples, config)),
+            "samples": cache(partial(samples, config.datasets)),
         },
         left_out=left_out(config) if "report" in config.stages else {},
     )
-
-
-def finish(done: Done) -> None:
-    """Make the report of a study, if it asks for one; see `conclusion.conclude`."""
-    study = done.study
-    conclude(Page(study.config, study.launch, study.views), {"": part_of_report(done)})
-
-
-def carry_out(config: Config, launch: Launch) -> None:
-    """Carry out the stages of a study that its configuration names.
-
-    Raises
-    ------
-    ImprintError
-        For the first mistake, before anything is computed where it can be known then.
-    """
-    (done,) = compute([prepare(config, launch)])
-    finish(done)
 
 
 def _run_alike(one: Config, other: Config) -> bool:

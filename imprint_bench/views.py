@@ -1,11 +1,12 @@
 """Which tables and figures a report shows, with which parameters, and of which sweeps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pandas as pd
 
+from imprint_bench.analysis.axes import IMPRINTING, axes_of, read_by
 from imprint_bench.analysis.build import check_requests
 from imprint_bench.analysis.figures import FIGURES
 from imprint_bench.analysis.frames import group_columns, select
@@ -15,7 +16,7 @@ from imprint_bench.params import takes
 from imprint_bench.registry import Registry
 from imprint_bench.report_sources import of_request, without_source
 from imprint_bench.settings import Settings
-from imprint_bench.sweep.plan import Plan
+from imprint_bench.sweep.planned import Planned
 
 Requests = dict[str, dict[str, Any]]
 P = TypeVar("P")
@@ -67,15 +68,16 @@ class Views:
         """Return tables and figures: the name of the group, its functions, what is asked for."""
         return [("table", TABLES, self.tables), ("figure", FIGURES, self.figures)]
 
-    def check(self, plans: Mapping[str, Plan]) -> None:
+    def check(self, plans: Mapping[str, Planned]) -> None:
         """Raise ConfigError for a table or figure of rows or axes that the plans lack.
 
         Parameters
         ----------
         plans : mapping from the name of a sweep to its plan
         """
-        for noun, _, requests in self.groups():
+        for noun, registry, requests in self.groups():
             for name, params in requests.items():
+                self._check_kind(noun, name, registry, self.parts_of(noun, name, plans))
                 if params.get("where") or params.get("per"):
                     chosen = self.parts_of(noun, name, plans)
                     try:
@@ -83,6 +85,20 @@ class Views:
                         group_columns(select(frame, params.get("where")), params.get("per") or [])
                     except ConfigError as error:
                         raise ConfigError(f"{noun}.{name}.{error}") from error
+
+    def _check_kind(
+        self, noun: str, name: str, registry: Registry[Any], plans: Sequence[Planned]
+    ) -> None:
+        wanted = read_by(registry[name])
+        for plan in plans:
+            if wanted is not None and axes_of(plan.frame()) is not wanted:
+                of, does = (
+                    ("imprinting", "trains") if wanted is IMPRINTING else ("training", "imprints")
+                )
+                raise ConfigError(
+                    f"{noun}.{name}: is made from rows of {of}, and this sweep {does}; choose "
+                    f"others with {noun}=[NAME,NAME], or none with {noun}=[]."
+                )
 
     def check_seeds(self, configs: Mapping[str, Settings]) -> None:
         """Raise ConfigError for a table or figure of sweeps whose seeds differ.

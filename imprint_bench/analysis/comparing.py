@@ -19,7 +19,13 @@ from imprint_bench.analysis.compared import (
     with_means,
 )
 from imprint_bench.analysis.drawing import Drawing
-from imprint_bench.analysis.frames import best_of_groups, group_columns, medians, summarize
+from imprint_bench.analysis.frames import (
+    best_of_groups,
+    default_groups,
+    group_columns,
+    medians,
+    summarize,
+)
 from imprint_bench.analysis.labels import group_labels, instance_labels
 from imprint_bench.analysis.table import COUNT, FRACTION, NUMBER, Column, P, Table
 from imprint_bench.core.comparison import Procedure
@@ -68,7 +74,7 @@ class _Chosen:
 def critical_difference(
     rows: pd.DataFrame,
     *,
-    per: list[str] = ["gen"],  # noqa: B006 - read only; a list is what YAML writes
+    per: list[str] | None = None,
     where: Mapping[str, Any] | None = None,
     alpha: float = 0.05,
     most: PositiveInt = 30,
@@ -82,8 +88,9 @@ def critical_difference(
     ----------
     rows : DataFrame
         One row per trial.
-    per : list of str
-        What makes a group, as in the table `best_configurations`.
+    per : list of str, optional
+        What makes a group, as in the table `best_configurations`; by default the
+        generator, or, where networks were trained, the method with its parameters.
     where : Mapping[str, Any], optional
         Which rows are in view.
     alpha : float
@@ -120,7 +127,7 @@ def critical_difference(
 def pairwise(
     rows: pd.DataFrame,
     *,
-    per: list[str] = ["gen"],  # noqa: B006 - read only; a list is what YAML writes
+    per: list[str] | None = None,
     where: Mapping[str, Any] | None = None,
     alpha: float = 0.05,
     most: PositiveInt = 30,
@@ -237,7 +244,7 @@ def diagram(
 def _choose(
     rows: pd.DataFrame,
     *,
-    per: list[str],
+    per: list[str] | None,
     where: Mapping[str, Any] | None,
     most: int,
     allow_incomplete: bool,
@@ -245,6 +252,8 @@ def _choose(
     """Return the accuracies of the best configuration of every group."""
     view = medians(rows, where=where, allow_incomplete=allow_incomplete)
     summary = summarize(view)
+    if per is None:
+        per = default_groups(summary)
     best = best_of_groups(summary, group_columns(summary, per))
     shown = best.head(most)
     lead = (

@@ -2,7 +2,8 @@
 
 Rows are one trial each. A *configuration* (method) is a generator, a NORM
 triple and an aggregation with their parameters; an *instance* is what it is
-evaluated on: foundation model, dataset, mapping, task and n_shot.
+evaluated on: foundation model, dataset, mapping, task and n_shot. Where networks
+were trained they are a head with its loss, and a dataset, network and d: see `axes`.
 
 A cell (configuration, instance) is complete when it has a result for every seed
 of its instance. What becomes of the others depends on the column `planned`,
@@ -17,14 +18,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from imprint_bench.analysis.axes import IMPRINTING, axes_of, parameter_columns
 from imprint_bench.analysis.cells import Cells, number
 from imprint_bench.analysis.gaps import MISSING, NAMED, OK, gaps, left_out, remedy
 from imprint_bench.analysis.labels import method_labels
 from imprint_bench.errors import ConfigError, IncompleteError, did_you_mean
 
-INSTANCE = ("fm", "dataset", "mapping", "task", "n_shot")
+INSTANCE = IMPRINTING.instance
 NORMS = ("norm_pre", "norm_post", "norm_inf")
-MEASURED = frozenset({"gen_seconds"})  # named like a parameter, but a result
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def select(rows: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
     """
     for column, wanted in (where or {}).items():
         if column not in rows:
-            axes = [*INSTANCE, "seed", *method_columns(rows)]
+            axes = [*axes_of(rows).instance, "seed", *method_columns(rows)]
             raise ConfigError(
                 f"where.{column}: no such column; known: {', '.join(axes)}."
                 + did_you_mean(column, axes)
@@ -111,16 +112,9 @@ def select(rows: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
     return rows
 
 
-def parameter_columns(rows: pd.DataFrame, prefix: str) -> list[str]:
-    """Return the columns of parameters that start with `prefix`, k first, then by name."""
-    found = [c for c in rows.columns if c.startswith(prefix) and c not in MEASURED]
-    return sorted(found, key=lambda c: (c != "gen_k", c))
-
-
 def method_columns(rows: pd.DataFrame) -> list[str]:
     """Return the columns that make a configuration, in the order in which they act."""
-    gen, agg = parameter_columns(rows, "gen_"), parameter_columns(rows, "agg_")
-    return ["gen", *gen, *NORMS, "agg", *agg]
+    return axes_of(rows).columns(rows)
 
 
 def medians(
@@ -156,7 +150,7 @@ def medians(
     if rows.empty:
         raise IncompleteError("results: there are no rows in view; run the sweep first.")
     method, methods = number(without_fm_parameters(rows)[method_columns(rows)])
-    instance, instances = number(rows[[c for c in INSTANCE if c in rows]])
+    instance, instances = number(rows[[c for c in axes_of(rows).instance if c in rows]])
     cells = Cells(rows, method, instance, (len(instances), len(methods)))
     partial = cells.absent.any(axis=0)
     missing = cells.missing[:, ~partial]
@@ -187,7 +181,12 @@ def medians(
 
 def lacking(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the axes and the status of the trials without a result."""
-    axes = [*(c for c in INSTANCE if c in rows), "seed", *method_columns(rows), "status"]
+    axes = [
+        *(c for c in axes_of(rows).instance if c in rows),
+        "seed",
+        *method_columns(rows),
+        "status",
+    ]
     found = rows.loc[rows["accuracy"].isna() | (rows["status"] != OK), axes]
     return found.dropna(axis="columns", how="all").reset_index(drop=True)
 
@@ -199,6 +198,8 @@ def without_fm_parameters(rows: pd.DataFrame) -> pd.DataFrame:
     one has exactly one value beside those, that value is its own: it follows
     from `fm`, and makes no configuration.
     """
+    if axes_of(rows) is not IMPRINTING:
+        return rows
     rows = rows.copy(deep=False)
     for column in parameter_columns(rows, "gen_"):
         if column == "gen_k":  # an axis of its own, never the foundation model's
@@ -252,6 +253,14 @@ def best_of_groups(summary: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return ordered.drop_duplicates(by) if by else ordered.head(1)
 
 
+def default_groups(summary: pd.DataFrame) -> list[str]:
+    """Return what makes a group if nobody says: the generator; all of a method that trains."""
+    axes = axes_of(summary)
+    if axes is IMPRINTING:
+        return [axes.leading]
+    return [part for part in axes.parts if part in summary]
+
+
 def group_columns(summary: pd.DataFrame, per: list[str]) -> list[str]:
     """Return the columns of `summary` that make a group; ``gen`` brings its parameters along.
 
@@ -267,5 +276,6 @@ def group_columns(summary: pd.DataFrame, per: list[str]) -> list[str]:
             raise ConfigError(
                 f"per: unknown axis {name!r}; known: {', '.join(axes)}." + did_you_mean(name, axes)
             )
-        out += [name, *parameter_columns(summary, f"{name}_")] if name in ("gen", "agg") else [name]
+        own = parameter_columns(summary, f"{name}_") if name in axes_of(summary).parts else []
+        out += [name, *own]
     return out

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from imprint_bench.analysis.axes import TRAINING, axes_of
+
 SPELLED = {
     "kmeans": "k-means",
     "kmedoids": "k-medoids",
@@ -83,8 +85,11 @@ def aggregation_labels(methods: pd.DataFrame) -> list[str]:
 def method_labels(methods: pd.DataFrame) -> list[str]:
     """Return a label of every configuration: ``k-means 20 · l2/l2/l2 · max``.
 
-    The three norms are those before generation, of the proxies, and at inference.
+    The three norms are those before generation, of the proxies, and at inference. A method
+    that trains has its name, and what tells two of that name apart: ``dynamic_ce, scale=16``.
     """
+    if axes_of(methods) is TRAINING:
+        return _trained_labels(methods)
     triples = methods[["norm_pre", "norm_post", "norm_inf"]].astype(str).to_numpy().tolist()
     norms = ["/".join(triple) for triple in triples]
     parts = zip(generator_labels(methods), norms, aggregation_labels(methods), strict=True)
@@ -93,6 +98,8 @@ def method_labels(methods: pd.DataFrame) -> list[str]:
 
 def group_labels(methods: pd.DataFrame, per: Iterable[str]) -> list[str]:
     """Return a label of every row by the axes that tell the rows apart: ``k-means 20 · l2``."""
+    if TRAINING.leading in per:
+        return method_labels(methods)
     spelled = {"gen": generator_labels, "agg": aggregation_labels}
     parts = [spelled[a](methods) if a in spelled else methods[a].astype(str) for a in per]
     return [" · ".join(p) for p in zip(*parts, strict=True)]
@@ -100,6 +107,8 @@ def group_labels(methods: pd.DataFrame, per: Iterable[str]) -> list[str]:
 
 def instance_labels(instances: pd.DataFrame) -> list[str]:
     """Return a label of every instance: ``resnet18 · mnist · odd · 5-shot``."""
+    if axes_of(instances) is TRAINING:
+        return _trained_on(instances)
     hidden = DEFAULT_MAPPINGS & set(instances.get("mapping", pd.Series(dtype=object)).dropna())
     labels = []
     for row in instances.to_dict("records"):
@@ -112,6 +121,28 @@ def instance_labels(instances: pd.DataFrame) -> list[str]:
             parts.append(f"{row['n_shot']:g}-shot")
         labels.append(" · ".join(map(str, parts)))
     return labels
+
+
+def _trained_labels(methods: pd.DataFrame) -> list[str]:
+    columns = [c for c in TRAINING.columns(methods) if c != TRAINING.leading]
+    counts = {c: methods.groupby(TRAINING.leading)[c].nunique(dropna=False) for c in columns}
+    labels = []
+    for row in methods.to_dict("records"):
+        name = row[TRAINING.leading]
+        telling = [c for c in columns if counts[c][name] > 1 and not _is_null(row[c])]
+        parts = [f"{c.partition('_')[2] or c}={_show(row[c])}" for c in telling]
+        labels.append(", ".join([str(name).replace("_", " "), *parts]))
+    return labels
+
+
+def _trained_on(instances: pd.DataFrame) -> list[str]:
+    shown = [c for c in TRAINING.instance if c in instances]
+    if len(instances["recipe"].unique()) == 1:
+        shown.remove("recipe")
+    return [
+        " · ".join(f"d={row[c]}" if c == "d" else str(row[c]) for c in shown)
+        for row in instances.to_dict("records")
+    ]
 
 
 def listed(names: Iterable[str]) -> str:

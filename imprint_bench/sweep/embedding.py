@@ -41,11 +41,23 @@ def provide(config: Config) -> None:
     """
     if not config.embed.download or "embed" not in config.stages:
         return
+    fetch_missing(
+        [
+            *(partial(build_dataset, source) for source in config.datasets),
+            *(partial(build_foundation_model, source) for source in config.fms),
+        ]
+    )
+
+
+def fetch_missing(builders: Sequence[Callable[[], object]]) -> None:
+    """Download the files that building datasets and foundation models finds missing.
+
+    Raises
+    ------
+    DataError
+        As in `provide`.
+    """
     wanted: dict[Download, None] = {}
-    builders: list[Callable[[], object]] = [
-        *(partial(build_dataset, source) for source in config.datasets),
-        *(partial(build_foundation_model, source) for source in config.fms),
-    ]
     for build in builders:
         try:
             build()

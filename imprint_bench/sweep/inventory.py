@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,10 +53,7 @@ def inventory(config: Config) -> list[str]:
     """
     datasets = {source.name: _dataset(source) for source in config.datasets}
     fms = {source.name: _foundation_model(source) for source in config.fms}
-    lines = _table(
-        ("dataset", "state", "images (train + test), labels, size of the first"),
-        [(name, _state(found), found.text) for name, found in datasets.items()],
-    )
+    lines = _table_of_datasets(datasets)
     lines += _table(
         ("foundation model", "state", "kind, weights"),
         [(name, _state(found), found.text) for name, found in fms.items()],
@@ -72,6 +69,21 @@ def inventory(config: Config) -> list[str]:
     )
     lines += [f"{name}: {f.remark}" for name, f in (datasets | fms).items() if f.remark]
     return lines if lines[-1] else lines[:-1]
+
+
+def inventory_of_datasets(sources: Sequence[Source]) -> list[str]:
+    """Return the lines of `inventory` on datasets alone."""
+    datasets = {source.name: _dataset(source) for source in sources}
+    lines = _table_of_datasets(datasets)
+    lines += [f"{name}: {found.remark}" for name, found in datasets.items() if found.remark]
+    return lines if lines[-1] else lines[:-1]
+
+
+def _table_of_datasets(datasets: Mapping[str, _Found]) -> list[str]:
+    return _table(
+        ("dataset", "state", "images (train + test), labels, size of the first"),
+        [(name, _state(found), found.text) for name, found in datasets.items()],
+    )
 
 
 def _dataset(source: Source) -> _Found:

@@ -17,6 +17,7 @@ from imprint_bench.sweep.embedding import Pair
 from imprint_bench.sweep.executor import executor_of
 from imprint_bench.sweep.marks import described_marks
 from imprint_bench.sweep.plan import Plan
+from imprint_bench.sweep.planned import Planned
 from imprint_bench.sweep.progress import progress_bar
 from imprint_bench.sweep.splitting import Verdict, verdicts
 from imprint_bench.sweep.store import Store
@@ -58,7 +59,7 @@ def store_of(config: Settings) -> Store:
     return Store(config.paths.rows, config.paths.results / "quarantine")
 
 
-def pending(config: Settings, plan: Plan, store: Store) -> np.ndarray:
+def pending(config: Settings, plan: Planned, store: Store) -> np.ndarray:
     """Return a mask of the trials that are to be computed, by the mode of the configuration.
 
     A trial that crashed or failed is stored too: `retry_failed` computes it again.
@@ -143,7 +144,7 @@ def _keep(found: Iterator[Verdict], store: Store, outcome: Outcome, *, n_trials:
             bar.update(len(verdict.unit))
 
 
-def marked_rows(plan: Plan, store: Store) -> pd.DataFrame:
+def marked_rows(plan: Planned, store: Store) -> pd.DataFrame:
     """Return the rows of the plan's trials that crashed or failed, whoever computed them."""
     stored = store.stored()
     blamed = Index(stored.ids[~stored.ok]).holds(plan.ids)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from imprint_bench.config import Config
 from imprint_bench.data.dataset import ImageDataset, build_dataset
 from imprint_bench.errors import ImageError, ImprintError
 from imprint_bench.params import Source
@@ -25,7 +24,7 @@ class Line(NamedTuple):
     rows: tuple[int, ...]
 
 
-def samples(config: Config) -> pd.DataFrame:
+def samples(datasets: Sequence[Source]) -> pd.DataFrame:
     """Return the first training images of some classes of every dataset.
 
     A dataset that is joined from several sources gives the first class, by source; any
@@ -40,7 +39,7 @@ def samples(config: Config) -> pd.DataFrame:
         says why in `problem`.
     """
     records = []
-    for dataset in config.datasets:
+    for dataset in datasets:
         try:
             records += _samples(dataset)
         except (ImprintError, OSError) as error:

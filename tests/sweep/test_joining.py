@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imprint_bench.study import Launch, compute, finish, prepare, together
+from imprint_bench.reporting import Launch
+from imprint_bench.studies import compute, finish, prepare, together
 from imprint_bench.sweep.joining import fits, joined
 
 LAUNCH = Launch(command="python -m imprint_bench", configuration="")
@@ -53,11 +54,11 @@ def test_sweeps_run_as_one_give_the_rows_and_the_counts_of_each_by_itself(sweep_
     rows, apart = (s.rows().drop(columns="timed_together") for s in (known, separate))
     pd.testing.assert_frame_equal(rows, apart, check_exact=True)
     n = [len(study.plan) for study in studies]
-    assert (first.outcome.found, first.outcome.computed) == (len(known.plan()), n[0] - 8)
-    assert (second.outcome.found, second.outcome.computed) == (0, n[1])
-    assert [*first.outcome.failed, *second.outcome.failed] == []
+    assert (first.part.outcome.found, first.part.outcome.computed) == (len(known.plan()), n[0] - 8)
+    assert (second.part.outcome.found, second.part.outcome.computed) == (0, n[1])
+    assert [*first.part.outcome.failed, *second.part.outcome.failed] == []
     again = compute(studies)
-    assert [(done.outcome.found, done.outcome.computed) for done in again] == [(n[0], 0), (n[1], 0)]
+    assert [(done.part.outcome.found, done.part.outcome.computed) for done in again] == [(n[0], 0), (n[1], 0)]
 
 
 APART = {
@@ -128,6 +129,6 @@ def test_a_job_array_computes_joined_sweeps(sweep_in, tmp_path, monkeypatch):
     studies = prepared(sweep_in, tmp_path, *both)
     assert together(studies) == [studies]
     dones = compute(studies)
-    assert [d.outcome.computed for d in dones] == [len(study.plan) for study in studies]
+    assert [d.part.outcome.computed for d in dones] == [len(study.plan) for study in studies]
     plan = joined([study.plan for study in studies])
     assert set(plan.ids.tolist()) == set(sweep_in(tmp_path).store.ids().tolist())

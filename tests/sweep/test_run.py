@@ -20,7 +20,8 @@ from imprint_bench.config import read
 from imprint_bench.core.generator import GENERATORS, for_each_class
 from imprint_bench.durable import temporary_beside, write_bytes
 from imprint_bench.errors import RunFailed, StoreError
-from imprint_bench.study import Launch, carry_out
+from imprint_bench.reporting import Launch
+from imprint_bench.studies import carry_out
 from imprint_bench.sweep import compaction, splitting
 from imprint_bench.sweep import run as running
 from imprint_bench.sweep.compaction import compact

@@ -13,7 +13,7 @@ from imprint_bench.sweep.samples import EACH, runs, samples
 
 def of(config, **datasets):
     """Return the samples of datasets, each `kind: {parameters}`."""
-    return samples(config(dataset=datasets))
+    return samples(config(dataset=datasets).datasets)
 
 
 def npz(path, labels, size=4):

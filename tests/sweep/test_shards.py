@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from imprint_bench.execution import Shard
-from imprint_bench.study import Launch, carry_out
+from imprint_bench.reporting import Launch
+from imprint_bench.studies import carry_out
 from imprint_bench.sweep.unit import deal, share, units, weight
 
 LAUNCH = Launch(command="python -m imprint_bench +sweep=x shard=1/2 stages=[run]", configuration="")

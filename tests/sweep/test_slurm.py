@@ -14,7 +14,8 @@ import pytest
 
 from imprint_bench.config import read
 from imprint_bench.errors import ConfigError, RunFailed
-from imprint_bench.study import Launch, carry_out
+from imprint_bench.reporting import Launch
+from imprint_bench.studies import carry_out
 from imprint_bench.sweep.executor import chosen_executor
 from imprint_bench.sweep.executors import slurm
 from imprint_bench.sweep.executors.slurm import ArrayTask

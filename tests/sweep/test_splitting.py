@@ -13,7 +13,8 @@ from imprint_bench.config import read
 from imprint_bench.core.aggregation import AGGREGATIONS
 from imprint_bench.core.generator import GENERATORS
 from imprint_bench.errors import CacheError, RunFailed
-from imprint_bench.study import Launch, carry_out
+from imprint_bench.reporting import Launch
+from imprint_bench.studies import carry_out
 from imprint_bench.sweep import splitting
 from imprint_bench.sweep.embedding import described, embed
 from imprint_bench.sweep.executor import each
