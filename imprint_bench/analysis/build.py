@@ -101,9 +101,12 @@ def title_of(name: str) -> str:
     --------
     >>> title_of("tableA5"), title_of("figure11b"), title_of("neural_collapse")
     ('Table A.5', 'Figure 11b', 'Neural collapse')
+    >>> title_of("dl2pa_figure2a")
+    'DL2PA figure 2a'
     """
-    numbered = re.fullmatch(r"(table|figure|section)(A?)(\d+[ab]?)", name)
+    numbered = re.fullmatch(r"(dl2pa_)?(table|figure|section)(A?)(\d+[a-d]?)", name)
     if numbered:
-        noun, appendix, number = numbered.groups()
-        return f"{noun.capitalize()} {'A.' if appendix else ''}{number}"
+        other, noun, appendix, number = numbered.groups()
+        lead = f"DL2PA {noun}" if other else noun.capitalize()
+        return f"{lead} {'A.' if appendix else ''}{number}"
     return name.replace("_", " ").capitalize()

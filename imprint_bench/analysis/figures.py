@@ -11,8 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+from imprint_bench.analysis import trained
 from imprint_bench.analysis.collapse import nc1_over_d
 from imprint_bench.analysis.comparing import critical_difference
+from imprint_bench.analysis.dl2pa import changes, curves, geometry_figures, matching
 from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.frames import (
     Medians,
@@ -29,6 +31,7 @@ from imprint_bench.registry import Registry
 FIGURES: Registry[Callable[..., Drawing | list[Drawing]]] = Registry("figure")
 FIGURES.add("critical_difference", critical_difference)
 FIGURES.add("montage", montage)
+FIGURES.add("accuracy_over_d", trained.accuracy_over_d)
 FIGURES.add("nc1_over_d", nc1_over_d)
 for _name in diagrams.SHOWN:
     FIGURES.add(_name, diagrams.diagram_of(_name))
@@ -42,6 +45,15 @@ FIGURES.add("figureA6b", k_by_d.figure_a6b)
 FIGURES.add("figure12", gains.figure12)
 FIGURES.add("figureA7", over_d.figure_a7)
 FIGURES.add("runtimes", runtimes.runtimes)
+FIGURES.add("dl2pa_figure2a", geometry_figures.figure2a)
+FIGURES.add("dl2pa_figure2b", geometry_figures.figure2b)
+FIGURES.add("dl2pa_figure2c", geometry_figures.figure2c)
+FIGURES.add("dl2pa_figure3a", geometry_figures.figure3a)
+FIGURES.add("dl2pa_figure3b", curves.figure3b)
+FIGURES.add("dl2pa_figure3c", matching.figure3c)
+FIGURES.add("dl2pa_figure3d", curves.figure3d)
+FIGURES.add("dl2pa_figure4a", curves.figure4a)
+FIGURES.add("dl2pa_figure4b", changes.figure4b)
 
 
 @FIGURES.register("accuracy_over_k")

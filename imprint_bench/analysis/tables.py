@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from imprint_bench.analysis import trained
 from imprint_bench.analysis.collapse import neural_collapse
 from imprint_bench.analysis.comparing import pairwise
+from imprint_bench.analysis.dl2pa import geometry, long_tail_tables
+from imprint_bench.analysis.dl2pa import tables as dl2pa
 from imprint_bench.analysis.frames import (
     INSTANCE,
     NORMS,
@@ -40,6 +43,7 @@ from imprint_bench.registry import Registry
 TABLES: Registry[Callable[..., Table | list[Table]]] = Registry("table")
 TABLES.add("neural_collapse", neural_collapse)
 TABLES.add("pairwise", pairwise)
+TABLES.add("methods", trained.methods)
 TABLES.add("table1", paper.table1)
 TABLES.add("table2", paper.table2)
 TABLES.add("table3", paper.table3)
@@ -52,6 +56,15 @@ TABLES.add("tableA3", paper.table_a3)
 TABLES.add("gain_over_nc1", gains.gain_over_nc1)
 TABLES.add("tableA5", table_a5)
 TABLES.add("sectionA5", paper.section_a5)
+TABLES.add("dl2pa_table1", dl2pa.table1)
+TABLES.add("dl2pa_table2", dl2pa.table2)
+TABLES.add("dl2pa_table3", dl2pa.table3)
+TABLES.add("dl2pa_table4", long_tail_tables.table4)
+TABLES.add("dl2pa_table5", long_tail_tables.table5)
+TABLES.add("dl2pa_table6", long_tail_tables.table6)
+TABLES.add("dl2pa_table7", geometry.table7)
+TABLES.add("dl2pa_table8", dl2pa.table8)
+TABLES.add("dl2pa_table9", dl2pa.table9)
 
 RESULTS = (
     Column("accuracy_mean", "accuracy %", FRACTION),

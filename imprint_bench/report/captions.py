@@ -19,11 +19,13 @@ def count(n: int, noun: str) -> str:
 
 def sentences(ranked: Ranking) -> list[str]:
     """Return which configuration stands for each generator, and what its accuracies are."""
+    noun = str(ranked.best["noun"].iloc[0])
+    follow = "a model, dataset or task" if noun == "generator" else "a dataset"
     return [
-        *_choice(ranked),
+        *(_choice(ranked) if noun == "generator" else ()),
         "Accuracy: median over seeds, in percent.",
         *_seeds(ranked),
-        "Tables with a model, dataset or task in each row follow the choice, too.",
+        f"Tables with {follow} in each row follow the choice, too.",
     ]
 
 

@@ -2,7 +2,7 @@
 const source = document.getElementById("explore-data");
 if (source) explore(JSON.parse(source.textContent));
 
-function explore({ axes, codes, generators, accuracy }) {
+function explore({ noun, nouns, axes, codes, generators, accuracy }) {
   const MOST_COLUMNS = 60; // of tasks in a heat map; beyond, their means
   const WIDE = 12; // columns that a page has room for; beyond, tasks go down
   const RAMP = [[243, 246, 250], [198, 217, 234], [127, 176, 211], [58, 127, 181], [13, 59, 102]];
@@ -82,12 +82,12 @@ function explore({ axes, codes, generators, accuracy }) {
     fill(at("table"), lines.filter((line) => !without.includes(line)));
     fill(at("others-table"), without);
     at("others").hidden = !without.length;
-    at("others").firstElementChild.textContent = `${count(without.length, "generator")} without a rank`;
+    at("others").firstElementChild.textContent = `${count(without.length, noun)} without a rank`;
     at("note").textContent = !lines.length ? "No result on these instances."
-      : !common ? "No instance is shared by these generators: mean and sample standard deviation over "
+      : !common ? `No instance is shared by these ${noun}s: mean and sample standard deviation over `
         + "the instances of each, and no ranks."
       : `Mean and sample standard deviation over ${count(common, "instance")}, and the average rank `
-        + "among the generators compared there (1 is best, ties share the mean rank).";
+        + `among the ${noun}s compared there (1 is best, ties share the mean rank).`;
   }
 
   function fill(table, lines) {
@@ -122,7 +122,7 @@ function explore({ axes, codes, generators, accuracy }) {
     return keys.map(({ key, level }) => {
       const names = key.map((code, n) => axes[level[n]][code]);
       const label = names.slice(1, plain ? 2 : 3).join(" · ");
-      return { id: key.join(), level, group: names[0], label: label || "all tasks" };
+      return { id: key.join(), level, group: names[0], label: label || `all ${nouns.task}s` };
     });
   }
 
@@ -226,8 +226,8 @@ function explore({ axes, codes, generators, accuracy }) {
     [first.textContent, last.textContent] = [percent(low), `${percent(high)} %`];
     const most = Math.max(...[...cells.values()].map(({ n }) => n));
     at("caption").textContent = `${generators[g].configuration}. `
-      + (most > 1 ? `A cell is the mean over up to ${count(most, "instance")} (label mappings, `
-        + "rows per class or tasks). " : "")
+      + (most > 1 ? `A cell is the mean over up to ${count(most, "instance")} (`
+        + `${noun === "method" ? "recipes" : "label mappings, rows per class"} or ${nouns.task}s). ` : "")
       + "Dark is the highest of what is shown.";
   }
 

@@ -14,6 +14,10 @@ VALUES = 150_000  # accuracies in a page, at most: some 1.5 MB
 DECIMALS = 8  # accuracies that differ do so by 1e-7 or more: order and ties survive
 NUMBER = re.compile(r"([0-9]+)")
 AXES = ("fm", "dataset", "task", "setting", "variant")
+NOUNS = {
+    "generator": {"fm": "model", "dataset": "dataset", "task": "task", "setting": "setting"},
+    "method": {"fm": "network", "dataset": "dataset", "task": "dimension", "setting": "recipe"},
+}
 
 
 def explorer(ranked: Ranking | None) -> Mapping[str, Any] | None:
@@ -26,8 +30,9 @@ def explorer(ranked: Ranking | None) -> Mapping[str, Any] | None:
     Returns
     -------
     dict
-        `axes` (the names on each axis) and `codes` (per axis, the position of
-        each instance's name); `main` (the settings in which configurations
+        `noun` (what is compared) and `nouns` (what each axis is called); `axes` (the
+        names on each axis) and `codes` (per axis, the position of each instance's
+        name); `main` (the settings in which configurations
         were ranked); `generators` (name, configuration, whether an oracle,
         whether on all main instances: those first, and of both the oracles
         last); `chosen` (the first that is no oracle); `caption`; `accuracy` (a
@@ -41,7 +46,10 @@ def explorer(ranked: Ranking | None) -> Mapping[str, Any] | None:
     coded = {axis: _coded(frame[axis].astype(str).tolist(), main) for axis in AXES}
     oracle, everywhere = (best[c].to_numpy(dtype=bool) for c in ("oracle", "everywhere"))
     columns = np.lexsort((oracle, ~everywhere))
+    noun = str(best["noun"].iloc[0])
     return {
+        "noun": noun,
+        "nouns": NOUNS[noun],
         "axes": {axis: names for axis, (names, _) in coded.items()},
         "codes": {axis: codes for axis, (_, codes) in coded.items()},
         "main": [i for i, name in enumerate(coded["setting"][0]) if name in main],

@@ -19,13 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from imprint_bench.analysis.axes import IMPRINTING, axes_of, parameter_columns
 from imprint_bench.analysis.cells import Cells, number
 from imprint_bench.analysis.frames import (
-    INSTANCE,
     average_ranks,
     best_of_groups,
     method_columns,
-    parameter_columns,
     without_fm_parameters,
 )
 from imprint_bench.analysis.labels import (
@@ -51,9 +50,11 @@ class Ranking:
         (on all main instances); `average_rank` among the configurations there
         (where it is not everywhere: among all, on the instances that it is on),
         `accuracy_mean` and `accuracy_std` (sample) in [0, 1] over the
-        `n_instances` that the rank is of; `oracle`.
+        `n_instances` that the rank is of; `oracle`; `noun`, what it is called. A method
+        that trains stands for itself.
     instances : DataFrame, one row per instance
-        `INSTANCE`; `setting` and `variant` (spelled: without and with the
+        The axes of an instance; `fm`, `dataset`, `task` (of training: network, dataset,
+        dimension); `setting` and `variant` (spelled: without and with the
         draw of a mapping); `main`.
     accuracy : ndarray of shape (n_instances, n_generators), float64 in [0, 1]
         Medians over the seeds of the instance, see the module; NaN where a
@@ -89,8 +90,9 @@ def ranking(rows: pd.DataFrame) -> Ranking | None:
         return None
     rows = without_fm_parameters(rows.reset_index(drop=True))
     method, methods = number(rows[method_columns(rows)])
-    instance, instances = number(rows[[c for c in INSTANCE if c in rows]])
-    instances = _with_settings(instances)
+    axes = axes_of(rows)
+    instance, instances = number(rows[[c for c in axes.instance if c in rows]])
+    instances = _with_settings(instances) if axes is IMPRINTING else _of_training(instances)
     shape = (len(instances), len(methods))
     cells = Cells(rows, method, instance, shape)
     counts, own = common_seeds(cells.cell, instance, pd.factorize(rows["seed"], sort=True)[0])
@@ -100,14 +102,17 @@ def ranking(rows: pd.DataFrame) -> Ranking | None:
         cells = Cells(rows[counts], method[counts], instance[counts], shape)
     accuracy = np.where(_marked(cells.cell[~cells.ok], shape), np.nan, cells.medians())
     main = _main(planned, instances["setting"])
-    gen = ["gen", *parameter_columns(methods, "gen_")]
+    gen = [axes.leading, *parameter_columns(methods, f"{axes.leading}_")]
+    if axes is not IMPRINTING:  # a method has no choice of norms or aggregation to be judged by
+        gen = method_columns(methods)
     group, _ = number(methods[gen])
     summary = methods.join(_judged(accuracy, planned, main, group), how="inner")
     best = best_of_groups(summary, gen).sort_values("everywhere", ascending=False, kind="stable")
     best = best.assign(
         label=method_labels(best),
-        generator=generator_labels(best),
-        oracle=best["gen"].isin(ORACLES).to_numpy(dtype=bool),
+        generator=generator_labels(best) if axes is IMPRINTING else method_labels(best),
+        oracle=best[axes.leading].isin(ORACLES).to_numpy(dtype=bool),
+        noun="generator" if axes is IMPRINTING else "method",
     )
     shown = accuracy[:, best.index]
     n_reduced, n_own = (
@@ -135,6 +140,16 @@ def _with_settings(instances: pd.DataFrame) -> pd.DataFrame:
             column: [s if pd.isna(m) else f"{m}, {s}" for m, s in zip(values, shots, strict=True)]
             for column, values in names.items()
         }
+    )
+
+
+def _of_training(instances: pd.DataFrame) -> pd.DataFrame:
+    """Add what the page filters by, so that a network is a model and a dimension a task."""
+    return instances.assign(
+        fm=instances["network"],
+        task=[f"d = {d}" for d in instances["d"]],
+        setting=instances["recipe"],
+        variant=instances["recipe"],
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from imprint_bench.analysis.axes import IMPRINTING, TRAINING, axes_of
 from imprint_bench.analysis.build import Refusal
 from imprint_bench.analysis.drawing import Drawing
 from imprint_bench.analysis.labels import ORACLES, aggregation_labels, listed, spell
@@ -40,7 +41,8 @@ def summary_sentences(
     ranked : Ranking or None
         See `ranking`.
     """
-    return [_what_was_run(rows), _what_is_best(tables, ranked), _how_certain(figures)]
+    kind = " imprinting" if axes_of(rows) is IMPRINTING else ""
+    return [_what_was_run(rows), _what_is_best(tables, ranked), _how_certain(figures, kind)]
 
 
 def notice(rows: pd.DataFrame, failed: Sequence[str]) -> str:
@@ -101,6 +103,8 @@ def _example(axes: Mapping[Any, Any]) -> str:
 def _what_was_run(rows: pd.DataFrame) -> str:
     done = rows[rows["status"] == "ok"]
     axes = {"fm": "foundation model", "dataset": "dataset", "task": "task"}
+    if axes_of(rows) is TRAINING:
+        axes = {"dataset": "dataset", "network": "network", "method": "method"}
     parts = []
     for column, noun in axes.items():
         names = sorted(map(str, done[column].unique()))
@@ -111,7 +115,7 @@ def _what_was_run(rows: pd.DataFrame) -> str:
 
 def _seeds(done: pd.DataFrame) -> str:
     """Return with how many seeds: those of all instances, or how many an instance has."""
-    place = [c for c in ("fm", "dataset", "mapping", "task", "n_shot") if c in done]
+    place = [c for c in axes_of(done).instance if c in done]
     n = done.groupby(place, dropna=False)["seed"].nunique()
     if n.empty or n.min() == done["seed"].nunique():
         return count(done["seed"].nunique(), "seed")
@@ -132,18 +136,21 @@ def _what_is_best(tables: Sequence[Table | Refusal], ranked: Ranking | None) -> 
     # Ranks are comparable among those on all main instances; the names have their k already.
     everywhere = ranked.best["everywhere"]
     best = ranked.best[everywhere] if everywhere.any() else ranked.best
+    oracle = best["oracle"].to_numpy()
+    if axes_of(best) is TRAINING:
+        return _best_sentence(best[sorted(RANKED)], oracle, noun="method")
     frame = best.assign(aggregation=aggregation_labels(best))
-    return _best_sentence(frame.drop(columns="gen_k", errors="ignore"), best["oracle"].to_numpy())
+    return _best_sentence(frame.drop(columns="gen_k", errors="ignore"), oracle)
 
 
-def _best_sentence(frame: pd.DataFrame, oracle: Any) -> str:
+def _best_sentence(frame: pd.DataFrame, oracle: Any, *, noun: str = "generator") -> str:
     """Say which generator has the best rank, and which of the oracles."""
     imprinting, oracles = frame[~oracle], frame[oracle]
     parts = []
     if not imprinting.empty:
         top = _top(imprinting)
         parts.append(
-            f"The best average rank, {show(top['average_rank'], RANK)}, goes to the generator "
+            f"The best average rank, {show(top['average_rank'], RANK)}, goes to the {noun} "
             f"{_named(top)}, which reaches {_percent(top)}"
         )
     if not oracles.empty:
@@ -178,13 +185,13 @@ def _percent(row: pd.Series) -> str:
     return f"{show(mean, FRACTION)}{spread}\N{NO-BREAK SPACE}%"
 
 
-def _how_certain(figures: Sequence[Drawing | Refusal]) -> str:
+def _how_certain(figures: Sequence[Drawing | Refusal], kind: str) -> str:
     """Say what the first comparison of methods found, and how it treats the best of them."""
     named = [f for f in figures if f.name == "critical_difference"]
     for figure in [*named, *figures]:
         pairs = next(_pairs(figure), None)
         if pairs is not None and isinstance(figure, Drawing):
-            return _with_best(_first_sentence(figure.finding), pairs, _labels(figure))
+            return _with_best(_first_sentence(figure.finding), pairs, _labels(figure), kind)
     if not named:
         return "No significance test was made."
     if isinstance(named[0], Refusal):
@@ -209,7 +216,7 @@ def _labels(figure: Drawing) -> Mapping[str, str]:
     return dict(zip(groups["name"], groups["label"], strict=True)) if known else {}
 
 
-def _with_best(finding: str, pairs: pd.DataFrame, labels: Mapping[str, str]) -> str:
+def _with_best(finding: str, pairs: pd.DataFrame, labels: Mapping[str, str], kind: str) -> str:
     """Add to what a test found how many methods the best imprinting differs from."""
     ranks = pd.concat(
         [
@@ -226,5 +233,5 @@ def _with_best(finding: str, pairs: pd.DataFrame, labels: Mapping[str, str]) -> 
     own = pairs[(pairs["first"] == best) | (pairs["second"] == best)]
     n = int(own["significant"].sum())
     others = f"{n:,} of the {len(own):,} others"
-    lead = f"; the best imprinting, {visible(str(best))}, differs from "
+    lead = f"; the best{kind}, {visible(str(best))}, differs from "
     return f"{finding.rstrip('.')}{lead}{others if n else 'none of the others'}."

@@ -55,11 +55,11 @@ WNIDS = ("n01440764", "n01443537", "n01484850")
 
 
 def published(
-    split: str, shape: tuple[int, ...], n_classes: int = 10
+    split: str, shape: tuple[int, ...], n_classes: int = 10, rows: dict[str, int] = PUBLISHED_ROWS
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return random images (n, *shape) and labels that go through the classes."""
     rng = np.random.default_rng([len(split), *shape])
-    n = PUBLISHED_ROWS[split]
+    n = rows[split]
     return rng.integers(0, 256, (n, *shape), np.uint8), np.arange(n) * 7 % n_classes
 
 
@@ -131,11 +131,11 @@ def write_cifar_parquet(root: Path, n_classes: int = 10, image: str = "img") -> 
     return folder
 
 
-def write_mnist(root: Path, family: str = "MNIST") -> Path:
+def write_mnist(root: Path, family: str = "MNIST", rows: dict[str, int] = PUBLISHED_ROWS) -> Path:
     folder = root / family / "raw"
     folder.mkdir(parents=True)
     for split, prefix in (("train", "train"), ("test", "t10k")):
-        images, labels = published(split, (28, 28))
+        images, labels = published(split, (28, 28), rows=rows)
         write_idx(folder / f"{prefix}-images-idx3-ubyte", images)
         write_idx(folder / f"{prefix}-labels-idx1-ubyte", labels)
     return folder
@@ -198,4 +198,48 @@ def write_imagenet(root: Path, wnids: tuple[str, ...] = WNIDS) -> Path:
                 size = (20 + i, 30 - i, 3) if i else (20, 30)
                 image = Image.fromarray(rng.integers(0, 256, size, np.uint8))
                 image.save(root / folder / wnid / f"{wnid}_{i}.JPEG", "JPEG")
+    return root
+
+
+def write_tiny_imagenet(root: Path, wnids: tuple[str, ...] = WNIDS) -> Path:
+    """Write photos of 64 x 64 pixels in JPEG, and the table of the validation images' classes.
+
+    The validation images go through the classes, 0, 1, 2, 0, ..., and the table is not sorted.
+    """
+    rng = np.random.default_rng(2)
+
+    def write(path: Path, i: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = (64, 64, 3) if i else (64, 64)  # one in color, one grey
+        Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(path, "JPEG")
+
+    for wnid in wnids:
+        for i in range(3):
+            write(root / "train" / wnid / "images" / f"{wnid}_{i}.JPEG", i)
+        (root / "train" / wnid / f"{wnid}_boxes.txt").write_text(f"{wnid}_0.JPEG\t0\t0\t63\t63\n")
+    lines = []
+    for i in range(2 * len(wnids)):
+        write(root / "val" / "images" / f"val_{i}.JPEG", i)
+        lines.insert(0, f"val_{i}.JPEG\t{wnids[i % len(wnids)]}\t0\t32\t44\t62\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+    write(root / "test" / "images" / "test_0.JPEG", 1)
+    return root
+
+
+def write_imagenet_lt(root: Path, wnids: tuple[str, ...] = WNIDS, *, flat: bool = False) -> Path:
+    """Write ImageNet, `flat` with the validation images in one folder, and the lists of its tail.
+
+    The first class has three training images, the next two, the others one.
+    """
+    write_imagenet(root, wnids)
+    train, test = [], []
+    for label, wnid in enumerate(wnids):
+        names = sorted(path.name for path in (root / "train" / wnid).iterdir())
+        train += [f"train/{wnid}/{name} {label}" for name in names[: max(3 - label, 1)]]
+        for path in sorted((root / "val" / wnid).iterdir()):
+            test.append(f"val/{path.name} {label}")
+            if flat:
+                path.rename(root / "val" / path.name)
+    for split, rows in (("train", train[::-1]), ("test", test[::-1])):
+        (root / f"ImageNet_LT_{split}.txt").write_text("\n".join(rows) + "\n")
     return root

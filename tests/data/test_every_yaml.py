@@ -18,11 +18,13 @@ from layouts import (
     write_cifar_parquet,
     write_cifar_pickles,
     write_imagenet,
+    write_imagenet_lt,
     write_mnist,
     write_mnist_m,
     write_shard,
     write_stl10,
     write_svhn,
+    write_tiny_imagenet,
     write_usps,
 )
 from PIL import Image
@@ -38,6 +40,8 @@ from imprint_bench.data.foundation_models.torchvision import names
 from imprint_bench.data.networks import weights
 from imprint_bench.data.networks.penultimate import made_hollow
 from imprint_bench.data.networks.vision import torchvision
+from imprint_bench.fixed.network_file import write_network_file
+from imprint_bench.fixed.networks import build_network
 from imprint_bench.params import Source
 
 SETTINGS = EmbedSettings(device="cpu", batch_size=16)
@@ -84,6 +88,16 @@ def _several(data, params):
         DATASET_FILES[kind](data, inner)
 
 
+def _long_tailed(data, params):
+    ((kind, inner),) = params["of"].items()
+    DATASET_FILES[kind](data, inner)
+
+
+def _pairs(data, params):
+    if "idx" in params["of"]:  # as many images per class as the pairs that are drawn need
+        write_mnist(data, rows={"train": 100, "test": 60})
+
+
 DATASET_FILES = {
     "digits": lambda data, params: None,
     "idx": lambda data, params: write_mnist(data, Path(params["folder"]).parent.name),
@@ -93,6 +107,10 @@ DATASET_FILES = {
     "stl10": lambda data, params: write_stl10(data),
     "mnist_m": lambda data, params: write_mnist_m(data),
     "imagenet": lambda data, params: write_imagenet(data / "imagenet"),
+    "image_list": lambda data, params: write_imagenet_lt(data / "imagenet"),
+    "tiny_imagenet": lambda data, params: write_tiny_imagenet(data / "tiny-imagenet-200"),
+    "long_tailed": _long_tailed,
+    "pairs": _pairs,
     "concatenation": _several,
     "image_folder": _folder,
     "image_parquet": _parquet,
@@ -183,6 +201,14 @@ def _arrays(folder, params):
     np.savez(params["file"].replace("{dataset}", "precomputed"), **arrays)
 
 
+def _trained(folder, params):
+    network = build_network("mlp", (8, 16, 1), 5, params={"hidden": [7]})
+    write_network_file(
+        Path(params["file"]), network=network, kind="mlp", params={"hidden": [7]},
+        shape=(8, 16, 1), d=5, mean=[0.3], std=[0.4],
+    )  # fmt: skip
+
+
 FM_FILES = {
     "pixels": lambda folder, params: None,
     "random_conv": lambda folder, params: None,
@@ -190,6 +216,7 @@ FM_FILES = {
     "torchvision": _of_torchvision,
     "timm": _of_timm,
     "torchscript": _script,
+    "trained": _trained,
     "exported": _exported,
     "precomputed": _arrays,
 }

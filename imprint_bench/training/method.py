@@ -1,0 +1,210 @@
+"""What is compared in training: a head with its loss and learning rate, as YAML writes it.
+
+    dynamic_ipm:
+      head: {fixed: {prototypes: {equidistributed: {}}, assignment: {dynamic: {}}}}
+      loss: {ipm: {}}
+      lr: 0.01
+
+A list in the place of a value stands for several methods of that name.
+"""
+
+import itertools
+import json
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from imprint_bench.checks import at_least_one, check_keys
+from imprint_bench.errors import ConfigError
+from imprint_bench.fixed.core.assignment import ASSIGNMENTS
+from imprint_bench.fixed.core.losses import LOSSES
+from imprint_bench.fixed.core.prototype_set import PROTOTYPES
+from imprint_bench.fixed.heads.head import HEADS
+from imprint_bench.params import (
+    check_params,
+    check_value,
+    settable,
+    with_defaults,
+    without_defaults,
+)
+from imprint_bench.plugins import code_of
+from imprint_bench.registry import Registry
+from imprint_bench.training.recipe import Choice
+
+KEYS = ("head", "loss", "lr")
+INNER: dict[str, Registry[Any]] = {
+    "prototypes": PROTOTYPES,
+    "assignment": ASSIGNMENTS,
+}  # parameters that are methods
+DEFAULT_INNER = {"assignment": "static"}
+
+
+@dataclass(frozen=True)
+class TrainingMethod:
+    """A head, a loss and a learning rate.
+
+    Attributes
+    ----------
+    name : str
+        The user's, a column of every row.
+    head, loss : Choice
+    lr : float
+    """
+
+    name: str
+    head: Choice
+    loss: Choice
+    lr: float
+
+    @property
+    def prototypes(self) -> Choice | None:
+        """The set of prototypes; None where the last layer is learned."""
+        return self._inner("prototypes")
+
+    @property
+    def assignment(self) -> Choice | None:
+        """How classes are assigned to prototypes; None where there are none."""
+        return self._inner("assignment") if self.prototypes is not None else None
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of a result row that the method determines."""
+        parts = {"head": self.head, "prototypes": self.prototypes, "assignment": self.assignment,
+                 "loss": self.loss}  # fmt: skip
+        columns: dict[str, Any] = {"method": self.name}
+        for part, choice in parts.items():
+            columns[part] = None if choice is None else choice.kind
+            if choice is not None:
+                known = settable(_registry(part)[choice.kind])
+                columns |= {
+                    f"{part}_{name}": _cell(value, known[name].annotation)
+                    for name, value in choice.params.items()
+                    if name not in INNER
+                }
+        return columns | {"lr": self.lr}
+
+    def canonical(self) -> dict[str, Any]:
+        """Return what identifies the method, whatever it is called: JSON values."""
+        content = {part: _canonical(part, getattr(self, part)) for part in ("head", "loss")}
+        return content | {"lr": self.lr}
+
+    def _inner(self, part: str) -> Choice | None:
+        if part not in settable(HEADS[self.head.kind]):
+            return None
+        value = self.head.params.get(part) or {DEFAULT_INNER[part]: {}}
+        ((name, params),) = value.items()
+        return Choice(name, with_defaults(_registry(part)[name], params or {}))
+
+
+def read_methods(raw: Mapping[str, Any]) -> tuple[TrainingMethod, ...]:
+    """Return the methods of a plain configuration, each with every combination of its lists.
+
+    Raises
+    ------
+    ConfigError
+        For the first wrong name, parameter or value.
+    """
+    return tuple(
+        _method(name, content, at=f"method.{name}")
+        for name, value in at_least_one(raw, "method").items()
+        for content in combinations(value, at=f"method.{name}")
+    )
+
+
+def combinations(value: Any, *, at: str) -> Iterator[Any]:
+    """Yield a nested mapping once for every combination of the lists in it.
+
+    Raises
+    ------
+    ConfigError
+        For an empty list.
+
+    Examples
+    --------
+    >>> [*combinations({"lr": [1, 2], "head": {"cosine": {"scale": [4]}}}, at="")][1]
+    {'lr': 2, 'head': {'cosine': {'scale': 4}}}
+    """
+    if isinstance(value, Mapping):
+        options = [[*combinations(inner, at=f"{at}.{key}")] for key, inner in value.items()]
+        for chosen in itertools.product(*options):
+            yield dict(zip(value, chosen, strict=True))
+    elif isinstance(value, list | tuple):
+        if not value:
+            raise ConfigError(f"{at}: an empty list leaves nothing to run; give a value.")
+        for inner in value:
+            yield from combinations(inner, at=at)
+    else:
+        yield value
+
+
+def _method(name: str, content: Mapping[str, Any], *, at: str) -> TrainingMethod:
+    check_keys(content, KEYS, at=at)
+    for key in KEYS:
+        if key not in content:
+            raise ConfigError(f"{at}.{key}: missing; a method has a head, a loss and an lr.")
+    check_value(content["lr"], float, at=f"{at}.lr")
+    if not content["lr"] > 0:
+        raise ConfigError(f"{at}.lr: expected a positive learning rate, got {content['lr']}.")
+    head = _choice(content["head"], "head", at=f"{at}.head")
+    for part, registry in INNER.items():
+        if part in head.params and head.params[part] is not None:
+            _choice(head.params[part], part, at=f"{at}.head.{head.kind}.{part}", registry=registry)
+    loss = _choice(content["loss"], "loss", at=f"{at}.loss")
+    return TrainingMethod(name, head, loss, float(content["lr"]))
+
+
+def _choice(
+    value: Any, part: str, *, at: str, registry: Registry[Callable[..., Any]] | None = None
+) -> Choice:
+    """Read ``NAME: {parameters}``, of which there is one."""
+    registry = registry or _registry(part)
+    known = ", ".join(registry)
+    if isinstance(value, str):
+        value = {value: {}}
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise ConfigError(
+            f"{at}: expected one {registry.noun} with its parameters ({known}), got {value!r}."
+        )
+    ((name, params),) = value.items()
+    function = registry.find(str(name), at=at)
+    if params is not None and not isinstance(params, Mapping):
+        raise ConfigError(f"{at}.{name}: expected a mapping of parameters, got {params!r}.")
+    check_params(function, params or {}, at=f"{at}.{name}")
+    return Choice(str(name), with_defaults(function, params or {}))
+
+
+def _registry(part: str) -> Registry[Callable[..., Any]]:
+    registries: dict[str, Registry[Any]] = {"head": HEADS, "loss": LOSSES, **INNER}
+    return registries[part]
+
+
+def _canonical(part: str, choice: Choice) -> dict[str, Any]:
+    function = _registry(part)[choice.kind]
+    params = without_defaults(function, choice.params)
+    for inner in INNER:
+        if params.get(inner):
+            ((name, own),) = params[inner].items()
+            filled = Choice(name, with_defaults(_registry(inner)[name], own or {}))
+            params[inner] = _canonical(inner, filled)
+    code = code_of(function)
+    return {choice.kind: params, **({"code": code} if code else {})}
+
+
+def _cell(value: Any, annotation: Any) -> Any:
+    """Return a value as its column holds it: numbers where a parameter is one always, else text."""
+    if value is None or (isinstance(value, bool) and annotation is bool):
+        return value
+    if _is_numeric(annotation):
+        return value
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _is_numeric(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _is_numeric(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return all(a is type(None) or _is_numeric(a) for a in get_args(annotation))
+    return annotation in (int, float)

@@ -1,0 +1,221 @@
+"""One run, from a dataset's images to a result row; small enough to be sent to a worker."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from imprint_bench.data.dataset import ImageDataset, build_dataset
+from imprint_bench.fixed.core.losses import LOSSES
+from imprint_bench.fixed.heads.head import Head, build_head
+from imprint_bench.fixed.network_file import write_network_file
+from imprint_bench.fixed.networks import build_network
+from imprint_bench.fixed.networks.network import Shape
+from imprint_bench.params import Source
+from imprint_bench.training.config import TrainSettings
+from imprint_bench.training.evaluation import evaluate
+from imprint_bench.training.plan import TrainingTrial
+from imprint_bench.training.recipe import Recipe
+from imprint_bench.training.streaming import StreamedData
+from imprint_bench.training.trainer import Trained, train
+from imprint_bench.training.training_data import TrainingData, in_memory
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a worker needs to train one network.
+
+    Attributes
+    ----------
+    trial_id : str
+    trial : TrainingTrial
+    dataset, network : Source
+    recipe : Recipe
+    settings : TrainSettings
+    fingerprint : str
+        Of the dataset.
+    results : Path
+        Folder with `checkpoints`, `prototypes` and `networks`.
+    progress : bool
+        Whether to show a bar.
+    """
+
+    trial_id: str
+    trial: TrainingTrial
+    dataset: Source
+    network: Source
+    recipe: Recipe
+    settings: TrainSettings
+    fingerprint: str
+    results: Path
+    progress: bool = False
+
+    def __len__(self) -> int:
+        return 1
+
+    @property
+    def label(self) -> str:
+        """What the run is called, fit for the name of a file."""
+        t = self.trial
+        names = [t.dataset, t.network, t.recipe, t.method.name, f"d{t.d}", f"seed{t.seed}"]
+        return "-".join([*names, self.trial_id[:8]])
+
+
+def train_one(run: Run) -> Row:
+    """Train and test one network, and return its row of the store.
+
+    Raises
+    ------
+    ImprintError
+        If data or settings are of no use, or the training diverges.
+    """
+    trial = run.trial
+    dataset = run.dataset
+    classes, data, test = _data(dataset.kind, _Frozen(dataset.params), run.recipe.image_size)
+    with _threads(run.settings.threads):
+        head = make_head(run, len(classes))
+        network = build_network(
+            run.network.kind, data.shape, trial.d, params=run.network.params, seed=trial.seed
+        )
+        loss = partial(LOSSES[trial.method.loss.kind], **trial.method.loss.params)
+        seconds = run.settings.checkpoint_seconds
+        checkpoint = run.results / "checkpoints" / f"{run.trial_id}.pt" if seconds else None
+        trained = train(
+            network,
+            head,
+            loss,
+            data,
+            run.recipe,
+            lr=trial.method.lr,
+            seed=trial.seed,
+            device=run.settings.device,
+            checkpoint=checkpoint,
+            checkpoint_every=seconds,
+            progress=run.progress,
+        )
+        result = evaluate(trained, data, test)
+    if run.settings.keep:
+        _keep(run, trained, classes, shape=data.shape, accuracy=result.accuracy)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return {
+        "trial_id": run.trial_id,
+        "status": "ok",
+        **trial.columns(),
+        **result.plain(),
+        **{f"epoch_{name}": values for name, values in trained.history.plain().items()},
+        **_geometry(trained.head),
+        "scale_final": None if trained.head.scale is None else float(trained.head.scale),
+        "epochs": run.recipe.epochs,
+        "n_train": len(data.labels),
+        "n_test": len(test.labels),
+        "imbalance": run.dataset.params.get("rho"),
+        "train_seconds": trained.seconds,
+        "data": run.fingerprint,
+    }
+
+
+def make_head(run: Run, n_classes: int) -> Head:
+    """Return the head of a run, with prototypes from the cache where it has some."""
+    chosen = run.trial.method.head
+    return build_head(
+        chosen.kind,
+        n_classes,
+        run.trial.d,
+        params=chosen.params,
+        seed=run.trial.seed,
+        cache=run.results / "prototypes",
+    )
+
+
+class _Frozen(Mapping[str, Any]):
+    """Parameters that can be a key of a cache."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = dict(params)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._params[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._params)
+
+    def __len__(self) -> int:
+        return len(self._params)
+
+    def __hash__(self) -> int:
+        return hash(repr(sorted(self._params.items())))
+
+
+@lru_cache(maxsize=1)  # runs of one dataset follow each other, and images may fill the memory
+def _data(
+    kind: str, params: Mapping[str, Any], image_size: int | None
+) -> tuple[np.ndarray, TrainingData, TrainingData]:
+    """Return the classes of a dataset, and its training and test images with labels from 0 on."""
+    dataset = build_dataset(Source("dataset", kind, dict(params)))
+    classes = np.unique(dataset.labels("train"))
+    numbered = replace(
+        dataset, read_labels=lambda split: np.searchsorted(classes, dataset.labels(split))
+    )
+    return classes, _split(numbered, "train", image_size), _split(numbered, "test", image_size)
+
+
+def _split(dataset: ImageDataset, split: str, image_size: int | None) -> TrainingData:
+    if image_size is None:
+        return in_memory(dataset, split)
+    return StreamedData(dataset, split, image_size)
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Let torch compute with `n` threads within the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _geometry(head: Head) -> Row:
+    """Return the highest, lowest and mean cosine between the vectors of two classes."""
+    vectors = head.class_vectors.detach().cpu().double().numpy()
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = vectors / np.where(lengths > 0, lengths, 1)
+    n = len(unit)
+    nearest, furthest = np.empty(n), np.empty(n)
+    for i in range(n):
+        others = np.delete(unit @ unit[i], i)
+        nearest[i], furthest[i] = others.max(), others.min()
+    total = unit.sum(axis=0)
+    return {
+        "cosine_max": float(nearest.max()),
+        "cosine_min": float(furthest.min()),
+        "cosine_mean": float((total @ total - (unit * unit).sum()) / (n * (n - 1))),
+    }
+
+
+def _keep(
+    run: Run, trained: Trained, classes: np.ndarray, *, shape: Shape, accuracy: float
+) -> None:
+    trial = run.trial
+    write_network_file(
+        run.results / "networks" / f"{run.label}.pt",
+        network=trained.network,
+        kind=run.network.kind,
+        params=run.network.params,
+        shape=shape,
+        d=trial.d,
+        mean=trained.normalization.mean,
+        std=trained.normalization.std,
+        classes=classes.tolist(),
+        remark={"method": trial.method.name, "seed": trial.seed, "accuracy": accuracy,
+                "trial_id": run.trial_id, "data": run.fingerprint},
+    )  # fmt: skip

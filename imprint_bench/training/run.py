@@ -1,0 +1,141 @@
+"""The stage `run` of a sweep that trains: what the store lacks of a plan is trained and written."""
+
+import logging
+import re
+import time
+from contextlib import closing
+
+import numpy as np
+
+from imprint_bench.errors import ImprintError
+from imprint_bench.fixed.prototype_cache import cached_prototypes
+from imprint_bench.sweep.compaction import compact
+from imprint_bench.sweep.executor import Failure, executor_of, workers
+from imprint_bench.sweep.marks import described_marks
+from imprint_bench.sweep.progress import progress_bar
+from imprint_bench.sweep.run import Outcome, marked_rows, pending
+from imprint_bench.sweep.splitting import CRASHED, FAILED
+from imprint_bench.sweep.store import Store
+from imprint_bench.training.config import TrainingConfig
+from imprint_bench.training.history import DivergedError
+from imprint_bench.training.one_run import Row, Run, train_one
+from imprint_bench.training.plan import TrainingPlan
+
+log = logging.getLogger(__name__)
+
+
+def runs_of(config: TrainingConfig, plan: TrainingPlan, chosen: np.ndarray) -> list[Run]:
+    """Return the chosen runs, those of one dataset together.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    plan : TrainingPlan
+    chosen : ndarray of shape (trials,), bool
+    """
+    datasets = {source.name: source for source in config.datasets}
+    networks = {source.name: source for source in config.networks}
+    found = [
+        Run(
+            trial_id=plan.ids[i].decode(),
+            trial=trial,
+            dataset=datasets[trial.dataset],
+            network=networks[trial.network],
+            recipe=config.recipes[trial.recipe],
+            settings=config.train,
+            fingerprint=plan.materials[trial.dataset].fingerprint,
+            results=config.paths.results,
+            progress=workers(config.n_jobs) == 1,
+        )
+        for i, trial in enumerate(plan.trials)
+        if chosen[i]
+    ]
+    place = {source.name: i for i, source in enumerate(config.datasets)}
+    return sorted(found, key=lambda run: place[run.trial.dataset])
+
+
+def prepare_prototypes(config: TrainingConfig, plan: TrainingPlan) -> None:
+    """Put every set of prototypes that the plan needs into the cache.
+
+    Raises
+    ------
+    ImprintError
+        If one cannot be made.
+    """
+    wanted = {}
+    for trial in plan.trials:
+        chosen = trial.method.prototypes
+        if chosen is not None:
+            c = len(plan.materials[trial.dataset].classes)
+            key = (chosen.kind, c, trial.d, trial.seed, repr(sorted(chosen.params.items())))
+            wanted[key] = (config.paths.results, chosen.kind, c, trial.d, trial.seed, chosen.params)
+    items = list(wanted.values())
+    with (
+        closing(executor_of(config)(_prepare, items)) as made,
+        progress_bar(total=len(items), unit="set", desc="prototypes") as bar,
+    ):
+        for _, result in made:
+            if isinstance(result, Failure):
+                raise result.error or ImprintError(result.reason)
+            bar.update()
+
+
+def run(config: TrainingConfig, plan: TrainingPlan, store: Store) -> Outcome:
+    """Train what the store lacks of a plan; every run's row is written as soon as it is done.
+
+    A run that diverges or kills its process is marked; the others go on.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written; what was written before is whole.
+    """
+    started = time.monotonic()
+    todo = pending(config, plan, store)
+    work = runs_of(config, plan, todo)
+    outcome = Outcome(found=len(plan) - len(work))
+    log.info("%d runs: %d in the store, %d to train.", len(plan), outcome.found, len(work))
+    with (
+        closing(executor_of(config)(train_one, work)) as results,
+        progress_bar(total=len(work), unit="run", desc="train") as bar,
+    ):
+        for one, result in results:
+            _keep(one, result, store, outcome)
+            bar.update()
+    compact(store)
+    marked = marked_rows(plan, store)
+    outcome.n_marked, outcome.marked = len(marked), described_marks(marked)
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+def _prepare(item: tuple) -> None:
+    """Make one set of prototypes, in a worker."""
+    results, kind, c, d, seed, params = item
+    cached_prototypes(results / "prototypes", kind, c, d, seed=seed, params=params)
+
+
+def _keep(one: Run, result: Row | Failure, store: Store, outcome: Outcome) -> None:
+    """Write what a run gave: its row, or the mark that it is to blame for."""
+    if not isinstance(result, Failure):
+        store.write([result])
+        outcome.computed += 1
+        return
+    log.debug("%s\n%s", result.reason, result.trace)
+    if result.died or isinstance(result.error, DivergedError) or result.error is None:
+        status = CRASHED if result.died else FAILED
+        store.write([_mark(one, status, result.reason)])
+    else:
+        outcome.failed.append(f"{one.label}: {result.reason}")
+
+
+def _mark(one: Run, status: str, reason: str) -> Row:
+    """Return a row without results: that the run crashed or failed."""
+    return {
+        "trial_id": one.trial_id,
+        "status": status,
+        **one.trial.columns(),
+        "data": one.fingerprint,
+        "accuracy": None,
+        "reason": re.sub(r" \(process \d+\)$", "", reason),
+    }

@@ -1,0 +1,99 @@
+"""A study that trains, from its configuration to what its report needs."""
+
+import logging
+import time
+from dataclasses import dataclass
+from functools import partial
+
+from imprint_bench.analysis.frames import rows_of_plan
+from imprint_bench.data.dataset import build_dataset
+from imprint_bench.reporting import Launch, PartOfReport
+from imprint_bench.sweep.compaction import compact
+from imprint_bench.sweep.embedding import fetch_missing
+from imprint_bench.sweep.executor import chosen_executor
+from imprint_bench.sweep.run import Outcome, store_of
+from imprint_bench.sweep.samples import samples
+from imprint_bench.training.config import TrainingConfig
+from imprint_bench.training.estimate import estimate
+from imprint_bench.training.plan import TrainingPlan, make_training_plan
+from imprint_bench.training.run import pending, prepare_prototypes, run
+from imprint_bench.views import Views
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingStudy:
+    """A configuration of a sweep that trains, checked and planned."""
+
+    config: TrainingConfig
+    launch: Launch
+    views: Views
+    plan: TrainingPlan
+
+
+def prepare_training(config: TrainingConfig, launch: Launch) -> TrainingStudy:
+    """Check and plan a study that trains.
+
+    Raises
+    ------
+    ImprintError
+        For the first mistake.
+    """
+    views = Views.of(config)
+    chosen_executor(config)
+    if config.train.download and "embed" in config.stages:
+        fetch_missing([partial(build_dataset, source) for source in config.datasets])
+    plan = make_training_plan(config)
+    views.check({"": plan})
+    if config.shard is not None:
+        number, of = config.shard
+        plan = plan.part(range(number - 1, len(plan), of))
+    return TrainingStudy(config, launch, views, plan)
+
+
+def compute_training(study: TrainingStudy) -> PartOfReport:
+    """Carry out the stages before the report, and return what that needs.
+
+    Raises
+    ------
+    ImprintError
+        If something cannot be read or written, or the executor cannot be had.
+    """
+    config, plan, store = study.config, study.plan, store_of(study.config)
+    seconds: dict[str, float] = {}
+    if "plan" in config.stages:
+        log.info(
+            "%s: %d runs; %d combinations dropped.",
+            config.name, len(plan), int(plan.dropped["trials"].sum()),
+        )  # fmt: skip
+    if config.stages == ("plan",):
+        for reason, n in plan.dropped.groupby("reason", sort=True)["trials"].sum().items():
+            log.info("  %d: %s", n, reason)
+        log.info("%s", estimate(config, plan, pending(config, plan, store)))
+    if "run" in config.stages:  # before anything is computed: a full disk is then known at once
+        chosen_executor(config).check()
+        compact(store)
+        n_rows = int(pending(config, plan, store).sum())
+        store.prepare(n_rows=n_rows, n_parts=n_rows)
+    if {"embed", "run"} & set(config.stages):
+        started = time.monotonic()
+        prepare_prototypes(config, plan)
+        seconds["prototypes"] = time.monotonic() - started
+    if "run" not in config.stages:
+        return _part(study, Outcome(), seconds)
+    outcome = run(config, plan, store)
+    return _part(study, outcome, seconds | {"run": outcome.seconds})
+
+
+def _part(study: TrainingStudy, outcome: Outcome, seconds: dict[str, float]) -> PartOfReport:
+    config, plan = study.config, study.plan
+    return PartOfReport(
+        n_trials=len(plan),
+        dropped=plan.dropped,
+        read_rows=lambda: rows_of_plan(plan.frame(), store_of(config).read(plan.ids)),
+        outcome=outcome,
+        seconds=seconds,
+        configuration=study.launch.configuration,
+        given={"samples": partial(samples, config.datasets)},
+    )
