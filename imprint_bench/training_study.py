@@ -15,6 +15,7 @@ from imprint_bench.sweep.run import Outcome, store_of
 from imprint_bench.sweep.samples import samples
 from imprint_bench.training.config import TrainingConfig
 from imprint_bench.training.estimate import estimate
+from imprint_bench.training.geometry import matching_seconds, sets_in
 from imprint_bench.training.plan import TrainingPlan, make_training_plan
 from imprint_bench.training.run import pending, prepare_prototypes, run
 from imprint_bench.views import Views
@@ -95,5 +96,9 @@ def _part(study: TrainingStudy, outcome: Outcome, seconds: dict[str, float]) -> 
         outcome=outcome,
         seconds=seconds,
         configuration=study.launch.configuration,
-        given={"samples": partial(samples, config.datasets)},
+        given={
+            "samples": partial(samples, config.datasets),
+            "prototypes": partial(sets_in, config.paths.results / "prototypes"),
+            "matching_seconds": lambda: matching_seconds,
+        },
     )

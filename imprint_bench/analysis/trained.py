@@ -80,7 +80,7 @@ def accuracy_over_d(
     if cells["d"].nunique() < 2:
         return Drawing(name, title, caption, None, finding="One d is in view: there is no line.")
     frame = cells.assign(x=cells["d"].astype(float), what="", group=0)
-    data = curves(frame, cells["label"]).assign(dashed=False)
+    data = curves(frame, cells["label"], cells["label"]).assign(dashed=False)
     from imprint_bench.analysis.dl2pa.curve_pictures import draw_curves
 
     picture = draw_curves(data, x="d, dimensions", y="test accuracy (%)")

@@ -4,10 +4,11 @@ import pandas as pd
 
 from imprint_bench.sweep.store import OK
 
-KIND = ["status", "reason", "fm", "dataset", "gen", "agg"]  # trials equal in these share a line
+# Trials equal in those of these that they have share a line.
+KIND = ("status", "reason", "fm", "dataset", "gen", "agg", "network", "method")
 AXES = (
-    *("fm", "dataset", "mapping", "n_shot", "seed", "norm_pre", "gen"),
-    *("task", "norm_post", "norm_inf", "agg"),
+    *("fm", "dataset", "mapping", "n_shot", "network", "recipe", "d", "method", "seed"),
+    *("norm_pre", "gen", "task", "norm_post", "norm_inf", "agg"),
 )
 NAMED = 3  # values of an axis that a line names
 LINES = 20
@@ -35,7 +36,8 @@ def described_marks(rows: pd.DataFrame) -> list[str]:
     if rows.empty:
         return []
     rows = rows.assign(reason=rows.get("reason", "no reason is stored"))
-    kinds = [group for _, group in rows.groupby(KIND, dropna=False, sort=True)]
+    shared = [column for column in KIND if column in rows]
+    kinds = [group for _, group in rows.groupby(shared, dropna=False, sort=True)]
     kinds.sort(key=len, reverse=True)
     lines = [_line(group) for group in kinds]
     if len(lines) <= LINES:
@@ -48,7 +50,7 @@ def _line(group: pd.DataFrame) -> str:
     names = (str(c) for c in group if c != "gen_seconds")
     params = [name for name in names if name.startswith(("gen_", "agg_"))]
     named = []
-    for axis in (*AXES, *sorted(params)):
+    for axis in (*(axis for axis in AXES if axis in group), *sorted(params)):
         values = group[axis].dropna().convert_dtypes().unique().tolist()  # 20.0 is 20
         if 0 < len(values) <= NAMED:
             values.sort(key=lambda value: (isinstance(value, str), value))

@@ -5,6 +5,9 @@
       loss: {ipm: {}}
       lr: 0.01
 
+The prototypes ``{trained: {}}`` are the class vectors of another method, which is trained
+first and stands under ``first``.
+
 A list in the place of a value stands for several methods of that name.
 """
 
@@ -12,14 +15,14 @@ import itertools
 import json
 import types
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from imprint_bench.checks import at_least_one, check_keys
 from imprint_bench.errors import ConfigError
 from imprint_bench.fixed.core.assignment import ASSIGNMENTS
 from imprint_bench.fixed.core.losses import LOSSES
-from imprint_bench.fixed.core.prototype_set import PROTOTYPES
+from imprint_bench.fixed.core.prototype_set import PROTOTYPES, version_of
 from imprint_bench.fixed.heads.head import HEADS
 from imprint_bench.params import (
     check_params,
@@ -33,6 +36,7 @@ from imprint_bench.registry import Registry
 from imprint_bench.training.recipe import Choice
 
 KEYS = ("head", "loss", "lr")
+FIRST, TRAINED = "first", "trained"
 INNER: dict[str, Registry[Any]] = {
     "prototypes": PROTOTYPES,
     "assignment": ASSIGNMENTS,
@@ -50,12 +54,15 @@ class TrainingMethod:
         The user's, a column of every row.
     head, loss : Choice
     lr : float
+    first : TrainingMethod or None
+        What is trained first, and gives the prototypes.
     """
 
     name: str
     head: Choice
     loss: Choice
     lr: float
+    first: "TrainingMethod | None" = None
 
     @property
     def prototypes(self) -> Choice | None:
@@ -75,25 +82,30 @@ class TrainingMethod:
         for part, choice in parts.items():
             columns[part] = None if choice is None else choice.kind
             if choice is not None:
-                known = settable(_registry(part)[choice.kind])
+                known = settable(_function(part, choice.kind))
                 columns |= {
                     f"{part}_{name}": _cell(value, known[name].annotation)
                     for name, value in choice.params.items()
                     if name not in INNER
                 }
+        if self.first is not None:
+            columns["prototypes_first"] = json.dumps(self.first.canonical(), sort_keys=True)
         return columns | {"lr": self.lr}
 
     def canonical(self) -> dict[str, Any]:
         """Return what identifies the method, whatever it is called: JSON values."""
-        content = {part: _canonical(part, getattr(self, part)) for part in ("head", "loss")}
-        return content | {"lr": self.lr}
+        content: dict[str, Any] = {
+            part: _canonical(part, getattr(self, part)) for part in ("head", "loss")
+        }
+        content["lr"] = self.lr
+        return content if self.first is None else content | {FIRST: self.first.canonical()}
 
     def _inner(self, part: str) -> Choice | None:
         if part not in settable(HEADS[self.head.kind]):
             return None
         value = self.head.params.get(part) or {DEFAULT_INNER[part]: {}}
         ((name, params),) = value.items()
-        return Choice(name, with_defaults(_registry(part)[name], params or {}))
+        return Choice(name, with_defaults(_function(part, name), params or {}))
 
 
 def read_methods(raw: Mapping[str, Any]) -> tuple[TrainingMethod, ...]:
@@ -138,7 +150,7 @@ def combinations(value: Any, *, at: str) -> Iterator[Any]:
 
 
 def _method(name: str, content: Mapping[str, Any], *, at: str) -> TrainingMethod:
-    check_keys(content, KEYS, at=at)
+    check_keys(content, (*KEYS, FIRST), at=at)
     for key in KEYS:
         if key not in content:
             raise ConfigError(f"{at}.{key}: missing; a method has a head, a loss and an lr.")
@@ -146,18 +158,28 @@ def _method(name: str, content: Mapping[str, Any], *, at: str) -> TrainingMethod
     if not content["lr"] > 0:
         raise ConfigError(f"{at}.lr: expected a positive learning rate, got {content['lr']}.")
     head = _choice(content["head"], "head", at=f"{at}.head")
-    for part, registry in INNER.items():
+    for part in INNER:
         if part in head.params and head.params[part] is not None:
-            _choice(head.params[part], part, at=f"{at}.head.{head.kind}.{part}", registry=registry)
+            _choice(head.params[part], part, at=f"{at}.head.{head.kind}.{part}")
     loss = _choice(content["loss"], "loss", at=f"{at}.loss")
-    return TrainingMethod(name, head, loss, float(content["lr"]))
+    method = TrainingMethod(name, head, loss, float(content["lr"]))
+    wanted = method.prototypes is not None and method.prototypes.kind == TRAINED
+    if wanted != (FIRST in content):
+        raise ConfigError(
+            f"{at}.{FIRST}: a head, loss and lr stand there where the prototypes are "
+            f"{{{TRAINED}: {{}}}}, and nowhere else."
+        )
+    if not wanted:
+        return method
+    first = _method(name, content[FIRST], at=f"{at}.{FIRST}")
+    if first.prototypes is not None:
+        raise ConfigError(f"{at}.{FIRST}.head: expected one that is learned: linear or cosine.")
+    return replace(method, first=first)
 
 
-def _choice(
-    value: Any, part: str, *, at: str, registry: Registry[Callable[..., Any]] | None = None
-) -> Choice:
+def _choice(value: Any, part: str, *, at: str) -> Choice:
     """Read ``NAME: {parameters}``, of which there is one."""
-    registry = registry or _registry(part)
+    registry = _registry(part)
     known = ", ".join(registry)
     if isinstance(value, str):
         value = {value: {}}
@@ -166,7 +188,7 @@ def _choice(
             f"{at}: expected one {registry.noun} with its parameters ({known}), got {value!r}."
         )
     ((name, params),) = value.items()
-    function = registry.find(str(name), at=at)
+    function = _function(part, str(name), at=at)
     if params is not None and not isinstance(params, Mapping):
         raise ConfigError(f"{at}.{name}: expected a mapping of parameters, got {params!r}.")
     check_params(function, params or {}, at=f"{at}.{name}")
@@ -178,16 +200,31 @@ def _registry(part: str) -> Registry[Callable[..., Any]]:
     return registries[part]
 
 
+def _function(part: str, name: str, *, at: str = "method") -> Callable[..., Any]:
+    """Return the function whose keyword-only parameters a choice may set."""
+    if part == "prototypes" and name == TRAINED:
+        return _nothing_to_set
+    return _registry(part).find(name, at=at)
+
+
+def _nothing_to_set() -> None:
+    """Stand for prototypes that another method trains."""
+
+
 def _canonical(part: str, choice: Choice) -> dict[str, Any]:
-    function = _registry(part)[choice.kind]
+    function = _function(part, choice.kind)
     params = without_defaults(function, choice.params)
     for inner in INNER:
         if params.get(inner):
             ((name, own),) = params[inner].items()
-            filled = Choice(name, with_defaults(_registry(inner)[name], own or {}))
+            filled = Choice(name, with_defaults(_function(inner, name), own or {}))
             params[inner] = _canonical(inner, filled)
-    code = code_of(function)
-    return {choice.kind: params, **({"code": code} if code else {})}
+    content: dict[str, Any] = {choice.kind: params}
+    if code := code_of(function):
+        content["code"] = code
+    if part == "prototypes" and choice.kind != TRAINED and version_of(choice.kind) > 1:
+        content["version"] = version_of(choice.kind)
+    return content
 
 
 def _cell(value: Any, annotation: Any) -> Any:

@@ -12,6 +12,8 @@ import torch
 
 from imprint_bench.data.dataset import ImageDataset, build_dataset
 from imprint_bench.fixed.core.losses import LOSSES
+from imprint_bench.fixed.core.losses.sphere import unit_rows
+from imprint_bench.fixed.heads.fixed import FixedPrototypeHead
 from imprint_bench.fixed.heads.head import Head, build_head
 from imprint_bench.fixed.network_file import write_network_file
 from imprint_bench.fixed.networks import build_network
@@ -19,6 +21,7 @@ from imprint_bench.fixed.networks.network import Shape
 from imprint_bench.params import Source
 from imprint_bench.training.config import TrainSettings
 from imprint_bench.training.evaluation import evaluate
+from imprint_bench.training.method import TrainingMethod
 from imprint_bench.training.plan import TrainingTrial
 from imprint_bench.training.recipe import Recipe
 from imprint_bench.training.streaming import StreamedData
@@ -80,31 +83,14 @@ def train_one(run: Run) -> Row:
     dataset = run.dataset
     classes, data, test = _data(dataset.kind, _Frozen(dataset.params), run.recipe.image_size)
     with _threads(run.settings.threads):
-        head = make_head(run, len(classes))
-        network = build_network(
-            run.network.kind, data.shape, trial.d, params=run.network.params, seed=trial.seed
-        )
-        loss = partial(LOSSES[trial.method.loss.kind], **trial.method.loss.params)
-        seconds = run.settings.checkpoint_seconds
-        checkpoint = run.results / "checkpoints" / f"{run.trial_id}.pt" if seconds else None
-        trained = train(
-            network,
-            head,
-            loss,
-            data,
-            run.recipe,
-            lr=trial.method.lr,
-            seed=trial.seed,
-            device=run.settings.device,
-            checkpoint=checkpoint,
-            checkpoint_every=seconds,
-            progress=run.progress,
-        )
+        before = trial.method.first
+        first = None if before is None else _trained(run, before, data, len(classes), part="-first")
+        trained = _trained(run, trial.method, data, len(classes), first=first)
         result = evaluate(trained, data, test)
     if run.settings.keep:
         _keep(run, trained, classes, shape=data.shape, accuracy=result.accuracy)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
+    for part in ("", "-first"):
+        _checkpoint(run, part).unlink(missing_ok=True)
     return {
         "trial_id": run.trial_id,
         "status": "ok",
@@ -117,22 +103,71 @@ def train_one(run: Run) -> Row:
         "n_train": len(data.labels),
         "n_test": len(test.labels),
         "imbalance": run.dataset.params.get("rho"),
-        "train_seconds": trained.seconds,
+        "train_seconds": trained.seconds + (0.0 if first is None else first.seconds),
         "data": run.fingerprint,
     }
 
 
-def make_head(run: Run, n_classes: int) -> Head:
-    """Return the head of a run, with prototypes from the cache where it has some."""
-    chosen = run.trial.method.head
-    return build_head(
-        chosen.kind,
-        n_classes,
-        run.trial.d,
-        params=chosen.params,
-        seed=run.trial.seed,
-        cache=run.results / "prototypes",
+def make_head(
+    run: Run, method: TrainingMethod, n_classes: int, first: Trained | None = None
+) -> Head:
+    """Return the head of a method, with prototypes from the cache where it has some.
+
+    Parameters
+    ----------
+    run : Run
+    method : TrainingMethod
+    n_classes : int
+    first : Trained, optional
+        Whose class vectors are the prototypes, each divided by its length.
+    """
+    chosen = method.head
+    if first is None:
+        return build_head(
+            chosen.kind,
+            n_classes,
+            run.trial.d,
+            params=chosen.params,
+            seed=run.trial.seed,
+            cache=run.results / "prototypes",
+        )
+    vectors = unit_rows(first.head.class_vectors.detach().cpu().double())
+    params = {name: value for name, value in chosen.params.items() if name != "prototypes"}
+    params["assignment"] = params["assignment"] or "static"
+    return FixedPrototypeHead(vectors, seed=run.trial.seed, **params)
+
+
+def _trained(
+    run: Run,
+    method: TrainingMethod,
+    data: TrainingData,
+    n_classes: int,
+    *,
+    part: str = "",
+    first: Trained | None = None,
+) -> Trained:
+    """Train a network and the head of a method from the start, or from a checkpoint."""
+    trial, seconds = run.trial, run.settings.checkpoint_seconds
+    network = build_network(
+        run.network.kind, data.shape, trial.d, params=run.network.params, seed=trial.seed
     )
+    return train(
+        network,
+        make_head(run, method, n_classes, first),
+        partial(LOSSES[method.loss.kind], **method.loss.params),
+        data,
+        run.recipe,
+        lr=method.lr,
+        seed=trial.seed,
+        device=run.settings.device,
+        checkpoint=_checkpoint(run, part) if seconds else None,
+        checkpoint_every=seconds,
+        progress=run.progress,
+    )
+
+
+def _checkpoint(run: Run, part: str) -> Path:
+    return run.results / "checkpoints" / f"{run.trial_id}{part}.pt"
 
 
 class _Frozen(Mapping[str, Any]):

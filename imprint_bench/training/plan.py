@@ -196,7 +196,7 @@ def id_of(trial: TrainingTrial, network: Source, recipe: Recipe, fingerprint: st
 
 def _refusal(method: TrainingMethod, material: Material, d: int) -> str | None:
     """Say why there are no such prototypes; None where there are."""
-    if method.prototypes is None:
+    if method.prototypes is None or method.first is not None:
         return None
     try:
         check_prototypes(method.prototypes.kind, len(material.classes), d)

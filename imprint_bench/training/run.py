@@ -65,7 +65,7 @@ def prepare_prototypes(config: TrainingConfig, plan: TrainingPlan) -> None:
     wanted = {}
     for trial in plan.trials:
         chosen = trial.method.prototypes
-        if chosen is not None:
+        if chosen is not None and trial.method.first is None:
             c = len(plan.materials[trial.dataset].classes)
             key = (chosen.kind, c, trial.d, trial.seed, repr(sorted(chosen.params.items())))
             wanted[key] = (config.paths.results, chosen.kind, c, trial.d, trial.seed, chosen.params)

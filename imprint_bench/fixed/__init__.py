@@ -1,0 +1,1 @@
+"""Training towards a last layer that is fixed beforehand."""

@@ -1,0 +1,130 @@
+import numpy as np
+import pandas as pd
+import pytest
+from small_sweeps import METHODS
+
+from imprint_bench.errors import IncompleteError, RunFailed
+from imprint_bench.training.plan import make_training_plan
+
+TIMES = ["train_seconds"]
+DYNAMIC = {
+    "head": {"fixed": {"prototypes": {"random": {}}, "assignment": {"dynamic": {}}}},
+    "loss": {"ipm": {}},
+    "lr": 0.01,
+}
+DIVERGING = {"head": {"linear": {}}, "loss": {"cross_entropy": {}}, "lr": 1e30}
+
+
+def test_a_sweep_trains_stores_and_reports_every_run(small, tmp_path):
+    sweep = small(method={**METHODS, "dynamic": DYNAMIC})
+    sweep.run()
+    rows = sweep.rows()
+    assert len(rows) == 6
+    assert rows["status"].eq("ok").all()
+    assert rows["n_train"].eq(500).all()
+    assert rows["n_test"].eq(200).all()
+    assert rows["accuracy"].between(0, 1).all()
+    for row in rows.to_dict("records"):
+        # balanced test classes: the accuracy is the mean of those of the classes
+        assert np.mean(row["class_accuracy"]) == pytest.approx(row["accuracy"])
+        assert len(row["epoch_loss"]) == 1
+    etf = rows[rows["method"] == "etf"]
+    np.testing.assert_allclose(etf["cosine_max"], -1 / 99, atol=1e-6)
+    np.testing.assert_allclose(etf["cosine_mean"], -1 / 99, atol=1e-6)
+    page = tmp_path / "results" / "reports" / "small" / "index.html"
+    assert "equidistributed" not in page.read_text()
+    assert (page.parent / "tables" / "methods.csv").is_file()
+
+
+def test_runs_are_bit_equal_whatever_the_number_of_workers_and_whatever_else_runs(small):
+    together = small("together", method={**METHODS, "dynamic": DYNAMIC}, n_jobs=2)
+    together.run()
+    alone = small("alone", method={"dynamic": DYNAMIC}, seeds=[1])
+    alone.run()
+    expected = alone.rows().drop(columns=TIMES).dropna(axis="columns", how="all")
+    found = together.rows()
+    found = found[found["trial_id"].isin(expected["trial_id"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found[expected.columns], expected, check_dtype=False)
+
+
+def test_a_second_run_trains_nothing_and_a_larger_one_only_what_is_new(small, caplog):
+    small(seeds=[0]).run()
+    with caplog.at_level("INFO"):
+        small(seeds=[0]).run()
+        small(seeds=[0, 1]).run()
+    told = [r.message for r in caplog.records if "to train" in r.message]
+    assert told == ["2 runs: 2 in the store, 0 to train.", "4 runs: 2 in the store, 2 to train."]
+
+
+def test_a_run_that_diverges_is_marked_with_its_step_and_the_others_are_kept(small):
+    sweep = small(method={"learned": METHODS["learned"], "wild": DIVERGING}, seeds=[0])
+    with pytest.raises((RunFailed, IncompleteError)) as failed:
+        sweep.run()
+    assert "in epoch 1, step" in str(failed.value)
+    rows = sweep.rows().set_index("method")
+    assert rows["status"].to_dict() == {"learned": "ok", "wild": "failed"}
+    assert "choose a smaller lr" in rows.loc["wild", "reason"]
+    before = rows.loc["learned", "train_seconds"]
+    again = small(method={"learned": METHODS["learned"], "wild": DIVERGING}, seeds=[0])
+    with pytest.raises((RunFailed, IncompleteError)):
+        again.run()
+    assert again.rows().set_index("method").loc["learned", "train_seconds"] == before
+
+
+def test_shards_share_the_plan_without_gap_or_overlap(small):
+    for i in (1, 2, 3):
+        small(shard=f"{i}/3").run()
+    whole = small()
+    rows = whole.rows()
+    assert set(rows["trial_id"].str.encode("ascii")) == set(
+        make_training_plan(whole.config).ids.tolist()
+    )
+    assert rows["trial_id"].is_unique
+
+
+def test_prototypes_are_made_once_and_kept(small, tmp_path):
+    sweep = small(method={"dynamic": DYNAMIC})
+    sweep.run()
+    kept = sorted(p.name for p in (tmp_path / "results" / "prototypes").rglob("*") if p.is_file())
+    assert len(kept) == 2  # one set for each seed
+
+
+def test_no_checkpoint_is_left_when_all_is_done(small, tmp_path):
+    small().run()
+    folder = tmp_path / "results" / "checkpoints"
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+def test_a_network_that_is_kept_embeds_as_a_foundation_model(small, tmp_path):
+    from imprint_bench.data.dataset import build_dataset
+    from imprint_bench.data.foundation_model import build_foundation_model
+    from imprint_bench.params import Source
+
+    sweep = small(method={"etf": METHODS["etf"]}, seeds=[0], train={"keep": True, "device": "cpu"})
+    sweep.run()
+    (file,) = (tmp_path / "results" / "networks").iterdir()
+    fm = build_foundation_model(Source("mine", "trained", {"file": str(file)}))
+    dataset = build_dataset(sweep.config.datasets[0])
+    features = fm.embed(dataset.images("test", 0, 200))
+    assert features.shape == (200, 99)
+    # the simplex is the identity assignment of the run: cosines with it give its accuracy again
+    from imprint_bench.fixed.prototype_cache import cached_prototypes
+
+    W = cached_prototypes(tmp_path / "results" / "prototypes", "simplex", 100, 99, seed=0).vectors
+    accuracy = np.mean((features @ W.T).argmax(1) == dataset.labels("test"))
+    assert accuracy == pytest.approx(sweep.rows()["accuracy"].item(), abs=0.006)
+
+
+def test_vectors_of_a_trained_head_can_be_the_prototypes_of_another(small):
+    reused = {
+        "first": METHODS["learned"],
+        "head": {"fixed": {"prototypes": {"trained": {}}, "assignment": {"dynamic": {}}}},
+        "loss": {"ipm": {}},
+        "lr": 0.01,
+    }
+    sweep = small(method={"learned": METHODS["learned"], "reused": reused}, seeds=[0])
+    sweep.run()
+    rows = sweep.rows().set_index("method")
+    # the vectors are those of the learned head, of another order at most: the same cosines
+    for column in ("cosine_max", "cosine_min", "cosine_mean"):
+        assert rows.loc["reused", column] == pytest.approx(rows.loc["learned", column], abs=1e-6)
