@@ -19,11 +19,13 @@ PARTS = {
     "page": "writing, opening and filtering the page of 500,000 trials",
     "kmeans": "k-means and k-medoids against scikit-learn and scikit-learn-extra",
     "growth": "cost against rows, length, k, tasks and test rows",
+    "head_step": "a training step with each head and loss against a plain linear layer",
+    "prototypes": "making equidistributed prototypes, and how near they come to the bounds",
 }
 EPILOG = "\n".join(
     [
         "parts:",
-        *(f"  {name:9} {text}" for name, text in PARTS.items()),
+        *(f"  {name:10} {text}" for name, text in PARTS.items()),
         "",
         "OVERRIDES are those of imprint_bench. Without any, paths are compared on digits.",
         "paths.data=FOLDER, which needs MNIST/raw, cifar10, imagenet32 and litert in it, adds the",

@@ -238,6 +238,67 @@ def embedding(tables: Tables) -> str:
     )
 
 
+def head_step(tables: Tables) -> str:
+    """Return the section on training steps."""
+    table = tables["head_step"]
+    shown = pd.DataFrame(
+        {
+            "network": table["network"],
+            "c x d": [f"{c} x {d}" for c, d in zip(table["c"], table["d"], strict=True)],
+            "plain step, ms": table["plain_ms"].map(_short),
+            "head": table["head"],
+            "loss": table["loss"],
+            "assignment": table["assignment"].fillna("-"),
+            "overhead": (table["ratio"] - 1).map("{:+.1%}".format),
+            "quartiles": [
+                f"{low - 1:+.1%} to {high - 1:+.1%}"
+                for low, high in zip(table["low"], table["high"], strict=True)
+            ],
+            "fastest": (table["fastest"] - 1).map("{:+.1%}".format),
+        }
+    )
+    times = ", ".join(
+        f"{_short(1000 * row.cpu_seconds)} ms for {row.c:,} classes in {row.d} dimensions"
+        for row in tables["matching"].itertuples()
+    )
+    return (
+        "## Training steps\n\nA whole step on batches of "
+        f"{table['batch'].iloc[0]} images (forward, loss, backward, optimizer, class means), "
+        "against the same network with `torch.nn.Linear` and `torch.nn.CrossEntropyLoss`: all take "
+        "turns, and the overhead is the median over rounds of the ratio to the plain steps of the "
+        "same round, `fastest` that of the fastest rounds of both. "
+        f"torch {table['torch'].iloc[0]}. Matching classes to prototypes, once per epoch, takes "
+        f"{times} (CPU time).\n\n{_markdown(shown)}"
+    )
+
+
+def prototypes(tables: Tables) -> str:
+    """Return the section on prototype sets."""
+    table = tables["prototypes"]
+    shown = pd.DataFrame(
+        {
+            "classes x dimensions": [
+                f"{c:,} x {d:,}" for c, d in zip(table["c"], table["d"], strict=True)
+            ],
+            "max cosine": table["max_cosine"].map(_cosine),
+            "bound": table["bound"].map(_cosine),
+            "bound by": table["bound_name"],
+            "shipped by DL2PA": table["shipped"].map(_cosine),
+            "best known": table["known"].map(_cosine),
+            "CPU s": table["cpu_seconds"].map(_short),
+            "wall s": table["wall_seconds"].map(_short),
+            "peak MiB": table["peak_mib"].map(_short),
+            "of them imports": table["before_mib"].map(_short),
+        }
+    )
+    return (
+        "## Prototype sets\n\n`equidistributed` with its defaults and seed 0: the largest cosine "
+        "of two prototypes, the proven lower bound on it, the one of the set that DL2PA ships, and "
+        "the one of the best configuration known. Each set is made in a process of its own; its "
+        "certificate with the bound is in the seconds.\n\n" + _markdown(shown)
+    )
+
+
 SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("paths", "generators"), paths),
     (("gemm",), gemm),
@@ -248,6 +309,8 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("page",), page),
     (("kmeans",), kmeans),
     (("growth",), growth),
+    (("head_step", "matching"), head_step),
+    (("prototypes",), prototypes),
 )
 
 
@@ -262,6 +325,10 @@ def _short(value: Any) -> str:
     if pd.isna(value):
         return "-"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _cosine(value: Any) -> str:
+    return "-" if pd.isna(value) else f"{value:.4f}"
 
 
 def _times(value: Any) -> str:

@@ -7,7 +7,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import embedding, gemm, growth, kmeans, machine, page, paths, store, workers
+from benchmarks import (
+    embedding,
+    gemm,
+    growth,
+    head_step,
+    kmeans,
+    machine,
+    page,
+    paths,
+    prototypes,
+    store,
+    workers,
+)
+from benchmarks.head_step import Problem
 from benchmarks.jobs import QUICK_SWEEP, Job, has_data, jobs_of, made_up_job
 from benchmarks.synthetic import Sizes
 
@@ -25,6 +38,9 @@ class Size(NamedTuple):
     page: dict[str, Any]
     kmeans: dict[str, int]
     growth: dict[str, Any]
+    head_step: tuple[Problem, ...]
+    matching: dict[str, Any]
+    prototypes: tuple[prototypes.Problem, ...]
 
 
 FULL = Size(
@@ -36,6 +52,13 @@ FULL = Size(
     page={"n_rows": 500_000, "repeats": 5},
     kmeans={"n": 6000, "length": 512, "count": 2},
     growth={"base": growth.Base(rows=2000, length=512, k=16, tasks=4, test_rows=500), "repeats": 2},
+    head_step=(
+        Problem("mlp", {}, (8, 16, 1), c=100, d=10, batch=128, rounds=100, steps=16),
+        Problem("mlp", {}, (8, 16, 1), c=100, d=50, batch=128, rounds=100, steps=16),
+        Problem("resnet", {"depth": 8}, (32, 32, 3), c=100, d=50, batch=128, rounds=20, steps=1),
+    ),
+    matching={"sizes": ((10, 64), (100, 64), (1000, 64), (5000, 64)), "repeats": 3},
+    prototypes=prototypes.FULL,
 )
 QUICK = Size(
     gemm={"sizes": (128, 256), "repeats": 2},
@@ -51,6 +74,9 @@ QUICK = Size(
         "up": 1,
         "repeats": 1,
     },
+    head_step=(Problem("mlp", {"hidden": [8]}, (2, 2, 1), c=6, d=3, batch=8, rounds=2, steps=1),),
+    matching={"sizes": ((10, 4),), "repeats": 1},
+    prototypes=prototypes.QUICK,
 )
 
 
@@ -102,9 +128,13 @@ def measure(asked: Asked, *, say: Callable[[str], None]) -> Iterator[Tables]:
         "page": lambda: page.measure(**asked.size.page),
         "kmeans": lambda: kmeans.measure(_problems(asked, jobs)),
         "growth": lambda: growth.measure(**asked.size.growth),
+        "head_step": lambda: head_step.measure(asked.size.head_step),
+        "matching": lambda: head_step.measure_matching(**asked.size.matching),
+        "prototypes": lambda: prototypes.measure(asked.size.prototypes),
     }
+    also = {"dtypes": "embedding", "matching": "head_step"}  # parts that come with another
     for name, part in others.items():
-        if name in asked.parts or (name == "dtypes" and "embedding" in asked.parts):
+        if also.get(name, name) in asked.parts:
             say(name)
             yield {name: part()}
 

@@ -15,6 +15,7 @@ import pandas as pd
 from benchmarks.fresh import Measured, fresh
 from benchmarks.jobs import config_of
 from imprint_bench.analysis import paper
+from imprint_bench.analysis.axes import TRAINING, read_by
 from imprint_bench.analysis.build import Refusal, build
 from imprint_bench.analysis.figures import FIGURES
 from imprint_bench.analysis.frames import rows_of_plan
@@ -170,12 +171,16 @@ def _reporting(config: Config, n_datasets: int, n_parts: int) -> Step:
 def _of_any_sweep(registry: Registry[Callable[..., Any]]) -> dict[str, dict[str, Any]]:
     """Return requests for what is made of any rows: the paper's views want those of its sweeps."""
     requests = of_rows_alone(registry)
-    return {k: v for k, v in requests.items() if not registry[k].__module__.startswith(PAPER)}
+    return {
+        k: v
+        for k, v in requests.items()
+        if not registry[k].__module__.startswith(PAPER) and read_by(registry[k]) is not TRAINING
+    }
 
 
 def of_rows_alone(registry: Registry[Callable[..., Any]]) -> dict[str, dict[str, Any]]:
     """Return requests for the tables or figures that take nothing but the rows."""
-    further = ("collapse", "samples")
+    further = ("collapse", "samples", "prototypes", "matching_seconds")
     return {
         name: {}
         for name, function in registry.items()

@@ -13,7 +13,7 @@ from imprint_bench.sweep.embedding import fetch_missing
 from imprint_bench.sweep.executor import chosen_executor
 from imprint_bench.sweep.run import Outcome, store_of
 from imprint_bench.sweep.samples import samples
-from imprint_bench.training.config import TrainingConfig
+from imprint_bench.training.config import TrainingConfig, check_device
 from imprint_bench.training.estimate import estimate
 from imprint_bench.training.geometry import matching_seconds, sets_in
 from imprint_bench.training.plan import TrainingPlan, make_training_plan
@@ -45,6 +45,8 @@ def prepare_training(config: TrainingConfig, launch: Launch) -> TrainingStudy:
     chosen_executor(config)
     if config.train.download and "embed" in config.stages:
         fetch_missing([partial(build_dataset, source) for source in config.datasets])
+    if "run" in config.stages:
+        check_device(config.train.device)
     plan = make_training_plan(config)
     views.check({"": plan})
     if config.shard is not None:

@@ -255,10 +255,13 @@ ROWS = {
     "page": 1,
     "kmeans": 7,  # every k and all together
     "growth": (5 + 5 + 2 + 3 + 3 + 3 + 1) * 3,  # curves x points
+    "head_step": 3 + 2 * 4,  # learned heads; assignments x losses
+    "matching": 1,
+    "prototypes": 3,
 }
 
 OF_BROWSER = ["load_average", "load_ms", "redraw_ms"]
-OF_SOME = ["mib_on_disk", *OF_BROWSER]
+OF_SOME = ["mib_on_disk", "shipped", "known", *OF_BROWSER]
 
 
 @pytest.fixture(scope="module")
@@ -378,7 +381,7 @@ def test_an_unknown_part_is_one_sentence_before_anything_is_measured(capsys):
     assert main(["--only", "gemm,scalling"]) == 2
     assert capsys.readouterr().err == (
         "--only: no part 'scalling'; there are paths, gemm, embedding, scaling, store, "
-        "page, kmeans, growth. Did you mean 'scaling'?\n"
+        "page, kmeans, growth, head_step, prototypes. Did you mean 'scaling'?\n"
     )
 
 

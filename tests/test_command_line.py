@@ -330,7 +330,7 @@ def test_help_lists_every_choice_and_says_how_to_use_them(run):
     for word in ("--config-dir", "--multirun", "stages=[plan]", "paths.data", "seeds", "n_jobs"):
         assert word in out
     assert max(map(len, out.splitlines())) < 120
-    assert len(out.splitlines()) < 50
+    assert len(out.splitlines()) < 70
 
 
 def test_version(run):

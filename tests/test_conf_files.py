@@ -1,5 +1,6 @@
 """The YAML files fit the functions: whoever adds one to a registry adds the other."""
 
+import numpy as np
 import pytest
 import yaml
 
@@ -16,8 +17,10 @@ from imprint_bench.data.dataset import DATASETS
 from imprint_bench.data.foundation_model import FOUNDATION_MODELS
 from imprint_bench.data.tasks import MAPPINGS
 from imprint_bench.errors import DataError
+from imprint_bench.fixed.networks import NETWORKS
 from imprint_bench.params import settable
 from imprint_bench.report_sources import of_request, without_source
+from imprint_bench.studies import read_any
 from imprint_bench.sweep.embedding import described
 from imprint_bench.sweep.executor import EXECUTORS, chosen_executor
 from imprint_bench.sweep.planner import make_plan
@@ -29,6 +32,7 @@ FUNCTIONS = {
     "fm": dict(FOUNDATION_MODELS),
     "dataset": dict(DATASETS),
     "mapping": dict(MAPPINGS),
+    "network": dict(NETWORKS),
     "table": dict(TABLES),
     "figure": dict(FIGURES),
     "executor": dict(EXECUTORS),
@@ -63,6 +67,29 @@ TRIALS = {  # by hand, from the paper's grids
     "paper/nc_datasets": 4 * 3 * 15 * 2 * 3,
     "paper/nc_datasets_ls": 4 * 3 * 15 * 3,
 }
+RUNS = {  # methods x dimensions x seeds, and the simplex where there is one
+    "fixed/quickstart": 3,
+    "fixed/geometry": 1,
+    "fixed/digit_pairs": (12 * 6 + 1) * 3,
+    "fixed/updates": (1 + 5) * 3 * 3,
+    "fixed/uniformity": 2 * 5 * 2 * 3,
+    "fixed/mnist_lt": 3 * (4 * 2 + 1) * 2,
+    "fixed/cifar10_small": (7 * 3 + 1) * 2,
+    "fixed/cifar100": (13 * 7 + 1) * 3,
+    "fixed/imagenet_200": (6 * 4 + 1) * 3,
+    "fixed/imagenet": 2,
+    "fixed/cifar100_lt": 3 * 4 * 3,
+    "fixed/long_tailed": 9 * 4 * 3,
+    "fixed/imagenet_lt": 3 + 4,
+}
+# Classes, training images of each and size of what the tests' data lack.
+RHOS = ("005", "01", "02")
+ABSENT = {"cifar100": (100, 500, 32), "imagenet_200": (200, 500, 64), "imagenet": (1000, 1300, 224)}
+ABSENT |= {f"cifar100_lt_{rho}": ABSENT["cifar100"] for rho in ("005", "01", "02")}
+ABSENT |= {
+    f"{of}_lt_{rho}": (10, 500, 32) for of in ("svhn", "stl10") for rho in ("005", "01", "02")
+}
+ABSENT |= {"imagenet_lt": ABSENT["imagenet"]}
 # Their one parameter has no default that would fit anybody.
 TO_BE_FILLED_IN = {("mapping", "rename")}
 
@@ -119,7 +146,8 @@ def test_a_yaml_file_has_every_parameter_so_that_an_override_needs_no_plus(
 
 
 def test_every_file_says_what_it_is_unless_its_name_does():
-    for group in ("fm", "dataset", "sweep", "study", "executor"):
+    of_training = ("network", "method", "recipe", "training")
+    for group in ("fm", "dataset", "sweep", "study", "executor", *of_training):
         for path in sorted((CONF / group).rglob("*.yaml")):
             text = path.read_text().removeprefix("# @package _global_\n")
             assert text.startswith("# "), path
@@ -178,7 +206,10 @@ def test_the_norms_of_the_paper_are_nine_triples():
     assert set(norms.pre) == set(norms.inf) == set(ROW_NORMALIZATIONS)
 
 
-@pytest.mark.parametrize("sweep", choices([CONF], "sweep"))
+IMPRINTING = [name for name in choices([CONF], "sweep") if name not in RUNS]
+
+
+@pytest.mark.parametrize("sweep", IMPRINTING)
 def test_every_sweep_composes_and_makes_a_plan(sweep, request, tmp_path):
     arguments = [f"+sweep={sweep}", f"paths.results={tmp_path}"]
     config = composed(*arguments)
@@ -196,3 +227,46 @@ def test_every_sweep_composes_and_makes_a_plan(sweep, request, tmp_path):
     assert len(plan) == TRIALS.get(sweep, len(plan)) > 0
     assert len(set(plan.ids.tolist())) == len(plan)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_sweep_that_trains_is_counted_by_hand():
+    assert {name for name in choices([CONF], "sweep") if name.startswith("fixed/")} == set(RUNS)
+
+
+@pytest.mark.parametrize("sweep", RUNS)
+def test_every_sweep_that_trains_composes_and_makes_a_plan(sweep, request, tmp_path, monkeypatch):
+    from imprint_bench.training import plan as planning
+
+    known = planning.material_of
+
+    def material_of(source):
+        """Return what is known of a dataset that is not there."""
+        if source.name not in ABSENT:
+            return known(source)
+        c, n, size = ABSENT[source.name]
+        counts = np.full(c, n)
+        return planning.Material(np.arange(c), counts, 10 * c, (size, size, 3), source.name)
+
+    monkeypatch.setattr(planning, "material_of", material_of)
+    arguments = [f"+sweep={sweep}", f"paths.results={tmp_path}"]
+    if sweep in ("fixed/mnist_lt", "fixed/cifar10_small", "fixed/long_tailed"):
+        arguments.append(f"paths.data={request.getfixturevalue('shared_data')}")
+    config = read_any(compose(parse(arguments))[0].raw)
+    assert config.name == sweep
+    made = planning.make_training_plan(config)
+    assert len(made) == RUNS[sweep]
+    assert len(set(made.ids.tolist())) == len(made)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", choices([CONF], "method"))
+def test_every_method_composes_and_its_file_is_called_like_it(name):
+    config = read_any(compose(parse(["+sweep=fixed/quickstart", f"method=[{name}]"]))[0].raw)
+    assert [method.name for method in config.methods] == [name]
+
+
+@pytest.mark.parametrize("name", choices([CONF], "recipe"))
+def test_every_recipe_composes_and_its_file_is_called_like_it(name):
+    raw = compose(parse(["+training=default", f"recipe=[{name}]", "dataset=[digit_pairs]",
+                         "network=[mlp]", "method=[etf]"]))[0].raw  # fmt: skip
+    assert list(read_any(raw).recipes) == [name]

@@ -13,8 +13,8 @@ PACKAGE = Path(imprint_bench.__file__).parent
 
 # Parts of the package by floor; a name stands for a module or for everything below it.
 GROUND = {"errors", "registry", "params", "seeding", "durable", "checks", "plugins", "run_log"}
-CORE = {"core"}
-DATA = {"config", "execution", "settings", "sources", "data", "classifier", "head"}
+CORE = {"core", "fixed.core"}
+DATA = {"config", "execution", "settings", "sources", "data", "classifier", "head", "fixed"}
 RUNNING = {"sweep", "training"}
 ANALYSIS = {"analysis"}
 REPORT = {"report"}
@@ -27,7 +27,9 @@ ROOF = {
     "refusals",
     "report_sources",
     "reporting",
+    "studies",
     "study",
+    "training_study",
     "views",
     "",
 }  # "" is the package itself
@@ -53,7 +55,16 @@ LIBRARIES = {
     "numba": {"core.manhattan"},
     "kmedoids": {"core.generators.kmedoids"},
     "sklearn_extra": {"core.generators.kmedoids"},
-    "torch": {"data", "head", "fixed.core.losses", "training"},
+    "torch": {
+        "data",
+        "head",
+        "fixed.core.losses",
+        "fixed.class_means",
+        "fixed.heads",
+        "fixed.network_file",
+        "fixed.networks",
+        "training",
+    },
     "torchvision": {"data", "training"},
     "PIL": {"data", "report"},
     "simplejpeg": {"data.reading.decoding"},

@@ -62,6 +62,16 @@ def test_configuration_and_plan_load_no_network_library_and_no_hydra():
     assert not loaded & {"torch", "torchvision", "matplotlib", "hydra", "omegaconf", "jinja2"}
 
 
+def test_assignments_are_made_without_torch():
+    code = "imprint_bench.fixed.core.assignment as a; a.assign([[1.0], [-1.0]], [[1.0], [-1.0]])"
+    assert not loaded_by(code) & set(HEAVY)
+
+
+def test_the_fixed_head_is_offered_by_the_package_and_imported_when_it_is_asked_for():
+    code = "imprint_bench; imprint_bench.FixedPrototypeHead([[1.0], [-1.0]])"
+    assert loaded_by(code) & set(HEAVY) == {"torch"}
+
+
 def test_the_version_is_that_of_the_project():
     assert f'version = "{imprint_bench.__version__}"' in (ROOT / "pyproject.toml").read_text()
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_type_hints
 from imprint_bench.checks import check_keys, named, values_of
 from imprint_bench.data.dataset import DATASETS
 from imprint_bench.data.embeddings.settings import DEVICE
+from imprint_bench.data.networks.computing import resolved
 from imprint_bench.errors import ConfigError
 from imprint_bench.fixed.networks import NETWORKS
 from imprint_bench.params import AtLeast, PositiveInt, Source, check_value
@@ -76,8 +77,8 @@ def read_training(raw: Mapping[str, Any]) -> TrainingConfig:
         if raw.get(group):
             chosen = ", ".join(map(str, raw[group]))
             raise ConfigError(
-                f"{group}: a sweep that trains has none, got {chosen}; leave {group} out, or start "
-                "from a sweep that imprints, such as +sweep=quickstart."
+                f"{group}: a sweep that trains has none, got {chosen}; leave {group} out and start "
+                "from +sweep=fixed/quickstart or +training=default, or leave method out to imprint."
             )
     if raw.get("n_shot", ["all"]) != ["all"]:
         raise ConfigError(
@@ -96,6 +97,15 @@ def read_training(raw: Mapping[str, Any]) -> TrainingConfig:
         methods=read_methods(raw),
         train=_train(raw),
     )
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError if this machine does not have a device."""
+    try:
+        resolved(device)
+    except ConfigError as error:
+        sentence = str(error).partition(": ")[2]
+        raise ConfigError(f"train.device: {sentence}") from error
 
 
 def _train(raw: Mapping[str, Any]) -> TrainSettings:

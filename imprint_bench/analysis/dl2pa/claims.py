@@ -13,9 +13,7 @@ from imprint_bench.analysis.dl2pa.differences import (
 )
 from imprint_bench.analysis.dl2pa.roles import (
     DL2PA,
-    DYNAMIC_CE,
     ETF,
-    FIXED_CE,
     HPN,
     PSC,
     STATIC,
@@ -24,6 +22,7 @@ from imprint_bench.analysis.labels import listed
 
 FEW = 0.1  # of c: d << c up to here
 AGREE = 0.02  # two accuracies that are less apart agree
+UNSCALED = " s = 1"  # the end of the name of a method whose logits have no scale
 ALIKE = "ETF, HPN and equidistributed prototypes agree at d >= c - 1"
 
 
@@ -90,45 +89,48 @@ def against_scales(cells: pd.DataFrame, rivals: Sequence[str] = (PSC,)) -> str:
     """
     sentences = []
     for dataset, own in cells.groupby("dataset", sort=False):
-        found: dict[str, list[Difference]] = {}
+        found: dict[str, dict[str, list[Difference]]] = {}  # by role, then by name
         for place, at in own.groupby("d"):
             ours = at[at["role"] == DL2PA]
             if ours.empty:
                 continue
             top = best(ours)
             for _, rival in at[at["role"].isin(rivals)].iterrows():
-                name = _rival(rival)
-                found.setdefault(name, []).append(difference(top, rival, place))
+                of_role = found.setdefault(rival["role"], {})
+                of_role.setdefault(_rival(rival), []).append(difference(top, rival, place))
         if not found:
             continue
-        told = "; ".join(f"against {n}: {verdicts(d)}" for n, d in sorted(found.items()))
-        end = _depends(found)
-        sentences.append(f"{_on(dataset, cells)}DL2PA (the best of its sets) {told}. {end}".strip())
+        told = "; ".join(
+            f"against {name}: {verdicts(differences)}"
+            for role in rivals
+            for name, differences in sorted(found.get(role, {}).items())
+        )
+        ends = " ".join(filter(None, (_depends(*one) for one in found.items())))
+        lead = f"{_on(dataset, cells)}DL2PA (the best of its sets)"
+        sentences.append(f"{lead} {told}. {ends}".strip())
     return " ".join(sentences)
 
 
 def _rival(cell: pd.Series) -> str:
     """Return what a method under CE is called where scales are told apart."""
-    if cell["role"] == PSC and not cell["scale"]:
-        return "PSC linear"
-    name = {PSC: "PSC cosine", FIXED_CE: "fixed W + CE", DYNAMIC_CE: "dynamic W + CE"}
-    return f"{name.get(cell['role'], cell['role'])} s = {cell['scale']}"
+    if not cell["scale"]:
+        return "PSC linear" if cell["role"] == PSC else f"{cell['role']} on features as they are"
+    return f"{'PSC cosine' if cell['role'] == PSC else cell['role']} s = {cell['scale']}"
 
 
-def _depends(found: dict[str, list[Difference]]) -> str:
-    """Say whether the gain is there against an unscaled softmax alone."""
+def _depends(role: str, found: dict[str, list[Difference]]) -> str:
+    """Say whether the gain over a role is there against an unscaled softmax alone."""
     wins = {name: {d.place for d in all_ if d.verdict == 1} for name, all_ in found.items()}
-    unscaled = set().union(*(w for n, w in wins.items() if n.endswith(" s = 1")))
-    scaled = [w for n, w in wins.items() if not n.endswith(" s = 1")]
+    unscaled = set().union(*(w for n, w in wins.items() if n.endswith(UNSCALED)))
+    scaled = [w for n, w in wins.items() if not n.endswith(UNSCALED)]
     if not unscaled or not scaled:
         return ""
     everywhere = unscaled.intersection(*scaled)
     if not everywhere:
-        return "So the gain depends on an unscaled softmax (s = 1)."
-    where = listed(sorted(everywhere, key=float))
-    lost = sorted(unscaled - everywhere, key=float)
-    kept = f"The gain does not depend on an unscaled softmax at d = {where}"
-    return f"{kept}; at d = {listed(lost)} it does." if lost else f"{kept}."
+        return f"So the gain over {role} depends on an unscaled softmax (s = 1)."
+    kept, lost = (sorted(places, key=float) for places in (everywhere, unscaled - everywhere))
+    text = f"The gain over {role} does not depend on an unscaled softmax at d = {listed(kept)}"
+    return f"{text}; at d = {listed(lost)} it does." if lost else f"{text}."
 
 
 def role_against(cells: pd.DataFrame, a: str, b: str, *, axis: str = "d") -> str:

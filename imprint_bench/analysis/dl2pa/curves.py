@@ -190,7 +190,8 @@ def _panels(frame: pd.DataFrame) -> pd.Series:
     names = texts.agg(" · ".join, axis=1)
     # Two groups that are made of the same have the name of the method, too.
     shared = frame.groupby("what")["group"].transform("nunique") > frame["dataset"].nunique()
-    method = frame["what"].where(~shared, frame["what"] + " (" + frame["label"] + ")")
+    parts = frame["what"].str.rsplit(" · ", n=1).str.join("\n")  # the loss has a line of its own
+    method = parts.where(~shared, parts + " (" + frame["label"] + ")")
     return names.where(method == "", names + "\n" + method)
 
 

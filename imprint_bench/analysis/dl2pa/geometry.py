@@ -35,6 +35,7 @@ RANDOM = Set("random", "random", {}, "")
 SETS = (HPN_SET, SIMPLEX, PUBLISHED, SPREAD, RANDOM)
 GAUSSIAN = "Gaussian points"
 FOUND = 0.02  # from which a cosine is not the one of the paper, which has two decimals
+ROUNDING = 1e-9  # by which cosines that are equal in truth may differ
 COSINES = ("max_cosine", "min_cosine")
 ZERO_SUM = (
     "The mean cosine of every set whose vectors sum to zero is -1/(c - 1): it says nothing about "
@@ -72,11 +73,15 @@ def mean_cosines(vectors: np.ndarray) -> np.ndarray:
 
 
 def closest_pair(vectors: np.ndarray) -> tuple[int, int, float]:
-    """Return the two unit vectors with the largest cosine, and that cosine."""
+    """Return the two unit vectors with the largest cosine, and that cosine.
+
+    Of pairs that are as close but for rounding, it is the first.
+    """
     gram = vectors @ vectors.T
-    np.fill_diagonal(gram, -np.inf)
-    i, j = np.unravel_index(int(gram.argmax()), gram.shape)
-    return int(min(i, j)), int(max(i, j)), float(gram[i, j])
+    rows, columns = np.triu_indices(len(gram), 1)
+    cosines = gram[rows, columns]
+    first = int(np.flatnonzero(cosines >= cosines.max() - ROUNDING)[0])
+    return int(rows[first]), int(columns[first]), float(cosines.max())
 
 
 def gaussian_points(c: int, d: int, *, mean: float, std: float, draw: int) -> np.ndarray:

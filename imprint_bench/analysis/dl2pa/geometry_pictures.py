@@ -8,6 +8,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
 from matplotlib.ticker import NullLocator
 
 from imprint_bench.analysis.lines import COLORS
@@ -26,6 +27,7 @@ from imprint_bench.analysis.panels import (
 ACCENT = COLORS[1]  # of what a reader shall look at
 DASHED: Any = {"color": "0.35", "linestyle": (0, (5, 3)), "lw": 1.0}
 LEAST = 0.005  # cosine that a panel of average cosines has room for, up and down
+AROUND = 0.07  # of the radius of a sphere, between its closest pair and the ring around it
 ABOVE = 20.0  # degrees from which a sphere is seen above the middle of its closest pair
 
 
@@ -96,8 +98,10 @@ def _draw_sphere(axes: Axes, points: pd.DataFrame) -> None:
     axes.scatter(x[~near], y[~near], s=11, color=COLORS[0], alpha=0.25, lw=0)
     axes.scatter(x[near & ~closest], y[near & ~closest], s=17, color=COLORS[0], lw=0)
     axes.scatter(x[closest], y[closest], s=22, color=ACCENT, edgecolor="white", lw=0.4, zorder=3)
-    middle = float(x[closest].mean()), float(y[closest].mean())
-    axes.scatter(middle[0], middle[1], s=260, facecolor="none", edgecolor=ACCENT, lw=1.1)
+    pair = np.stack([x[closest], y[closest]])
+    radius = float(np.ptp(pair, axis=1) @ np.ptp(pair, axis=1)) ** 0.5 / 2 + AROUND
+    middle = float(pair[0].mean()), float(pair[1].mean())
+    axes.add_patch(Circle(middle, radius, facecolor="none", edgecolor=ACCENT, lw=1.1))
     axes.set_aspect("equal")
     axes.set_axis_off()
 
@@ -162,13 +166,14 @@ def draw_sorted(data: pd.DataFrame, *, level: float) -> Figure:
     for (_, panel), axes in panels.items():
         axes.axhline(level, **DASHED)
         axes.update_datalim([(1, level - LEAST), (1, level + LEAST)])  # differences, not rounding
-        for name, line in panels_of[panel].groupby("line", sort=False):
-            i = names.index(name)
-            own: Any = {
-                "color": style_of(i)[0],
-                "lw": LINE + 0.9 * (len(names) - 1 - i) / len(names),
-            }
-            (entries[str(name)],) = axes.plot(line["rank"], line["mean_cosine"], **own)
+        own = dict(list(panels_of[panel].groupby("line", sort=False)))
+        flat = [name for name, line in own.items() if np.ptp(line["mean_cosine"]) < LEAST / 5]
+        for name, line in own.items():
+            # Flat lines lie on each other: the first is the widest.
+            width = LINE * (2 * (len(flat) - flat.index(name)) - 1 if name in flat else 1)
+            color, _ = style_of(names.index(name))
+            axes.plot(line["rank"], line["mean_cosine"], color=color, lw=width)
+            entries[str(name)] = Line2D([], [], color=color, lw=2 * LINE)
     axes_are(figure, panels, x="prototype, in ascending order", y="average cosine to the others")
     legend_below(figure, {name: entries[name] for name in names})
     return figure

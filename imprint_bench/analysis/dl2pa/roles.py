@@ -25,6 +25,7 @@ MEANING = (
 )
 PULLING = frozenset({"ipm", "dot_regression", "hpn"})  # losses of the own prototype alone
 NOT_SPREAD = frozenset({"word_vectors", "hpn", "random", "orthogonal"})
+SIMPLEXES = frozenset({"simplex", "d_simplex", "kasarla"})  # one up to a rotation
 REUSE = ("trained", "learned", "psc")  # in the name of a set that is the weights of a trained head
 LOSSES = {"cross_entropy": "CE", "ipm": "IPM", "dot_regression": "DR", "hpn": "HPN's loss"}
 
@@ -60,7 +61,7 @@ def role_of(methods: pd.DataFrame) -> pd.Series:
         (reused, REUSED_STATIC),
         (sets == "word_vectors", WORD2VEC),
         (sets == "hpn", HPN),
-        (sets == "simplex", ETF),
+        (sets.isin(SIMPLEXES), ETF),
     ]
     conditions, names = zip(*rules, strict=True)
     chosen = np.select([c.to_numpy(dtype=bool) for c in conditions], names, default=STATIC)
@@ -68,18 +69,26 @@ def role_of(methods: pd.DataFrame) -> pd.Series:
 
 
 def scale_of(methods: pd.DataFrame) -> pd.Series:
-    """Return the scale of the logits as text, ``16`` or ``learnable``; empty where CE has none."""
+    """Return the scale of cosines under CE as text, ``16`` or ``learnable``; empty for others.
+
+    Where features are not normalized, their lengths play the scale.
+    """
     scale = methods.get("head_scale", pd.Series(None, methods.index, dtype=object))
-    bounded = _text(methods, "head") != "linear"
-    shown = scale.map(_number).where(bounded & (_text(methods, "loss") == "cross_entropy"), "")
+    cosines = (_text(methods, "head") != "linear") & ~_unbounded(methods)
+    shown = scale.map(_number).where(cosines & (_text(methods, "loss") == "cross_entropy"), "")
     return shown.astype(object)
+
+
+def _unbounded(methods: pd.DataFrame) -> pd.Series:
+    """Return which methods have fixed vectors and features as they are."""
+    return _text(methods, "head_normalize_features").str.lower() == "false"
 
 
 def describe(methods: pd.DataFrame) -> pd.Series:
     """Return what every method is made of: ``hpn · static · IPM``, ``cosine · CE, s = 16``."""
     texts = []
-    made = zip(methods.to_dict("records"), scale_of(methods), role_of(methods), strict=True)
-    for row, scale, role in made:
+    columns = (scale_of(methods), role_of(methods), _unbounded(methods))
+    for row, scale, role, free in zip(methods.to_dict("records"), *columns, strict=True):
         learned = role in (PSC, PSC_UNIFORM)
         parts = [row["head"]] if learned else [row["prototypes"], row.get("assignment")]
         loss = LOSSES.get(row["loss"], spell(str(row["loss"])))
@@ -87,16 +96,20 @@ def describe(methods: pd.DataFrame) -> pd.Series:
             loss += f" + {float(row['loss_uniformity']):g} L_uni"
         if scale:
             loss += f", s = {scale}"
+        if free:
+            loss += ", features as they are"
         texts.append(" · ".join([*(spell(str(p)) for p in parts if pd.notna(p)), loss]))
     return pd.Series(texts, methods.index, dtype=object)
 
 
 def in_order(frame: pd.DataFrame, *by: str) -> pd.DataFrame:
-    """Return rows sorted by further columns, then by role, then by what they are."""
+    """Return rows sorted by further columns, then by role (last what was not run), then by d."""
     place = {role: i for i, role in enumerate(ROLES)}
-    keyed = frame.assign(place=frame["role"].map(place).fillna(len(ROLES)))
-    keys = [*by, "place", *(c for c in ("what", "label") if c in frame)]
-    return keyed.sort_values(keys, kind="stable").drop(columns="place")
+    keyed = frame.assign(
+        place=frame["role"].map(place).fillna(len(ROLES)), not_run=frame["label"].eq("")
+    )
+    keys = [*by, "place", "not_run", *(c for c in ("what", "label", "d") if c in frame)]
+    return keyed.sort_values(keys, kind="stable").drop(columns=["place", "not_run"])
 
 
 def _text(frame: pd.DataFrame, column: str) -> pd.Series:

@@ -1,0 +1,1 @@
+"""Fixed last layers as functions of arrays: prototypes, assignment, losses."""

@@ -1,0 +1,267 @@
+"""Losses of a head: what training minimizes, one function each, found by name.
+
+A registered loss is ``f(head, features, labels, *, ...) -> loss``: features of shape (B, d),
+int64 labels of shape (B,), a tensor without dimensions back. It reads the head through
+`Scorer` alone, and keeps nothing. Those of the inner product with the own class cost
+O(B d), whatever the number of classes.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from math import sqrt
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own name for it
+
+from imprint_bench.fixed.core.losses.sphere import uniformity_of
+from imprint_bench.params import AtLeast
+from imprint_bench.registry import Registry
+
+Reduction = Literal["sum", "mean"]
+NotNegative = Annotated[float, AtLeast(0)]
+
+
+class Scorer(Protocol):
+    """What a loss asks of a head.
+
+    Attributes
+    ----------
+    n_classes : int
+        c.
+    normalizes_features : bool
+        Whether the head scores features divided by their length.
+    """
+
+    n_classes: int
+    normalizes_features: bool
+
+    @property
+    def class_vectors(self) -> Tensor:
+        """Return the vectors of the classes, of shape (c, d)."""
+
+    def __call__(self, features: Tensor, /) -> Tensor:
+        """Return the logits, of shape (B, c)."""
+
+    def products(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Return the inner product of every feature with the vector of its class, (B,)."""
+
+    def check(self, features: Tensor, labels: Tensor, *, closely: bool = False) -> None:
+        """Raise DataError for features or labels that are not the head's."""
+
+
+Loss = Callable[..., Tensor]
+LOSSES: Registry[Loss] = Registry("loss")
+NO_LABEL = -(2**62)  # torch leaves out samples of one label; that must be none that may occur
+
+
+def register(name: str) -> Callable[[Loss], Loss]:
+    """Return a decorator that files a loss under `name` and has it name what is wrong.
+
+    torch itself refuses labels out of range on the CPU, so that nothing is spent on looking
+    for them there; only where it did, the head says which.
+    """
+
+    def decorate(function: Loss) -> Loss:
+        @wraps(function)
+        def loss(head: Scorer, features: Tensor, labels: Tensor, **params: Any) -> Tensor:
+            head.check(features, labels)
+            try:
+                return function(head, features, labels, **params)
+            except (IndexError, RuntimeError):
+                head.check(features, labels, closely=True)
+                raise
+
+        return LOSSES.add(name, loss)
+
+    return decorate
+
+
+class Mixed(NamedTuple):
+    """A batch of images mixed in pairs, and the labels of both partners."""
+
+    images: Tensor
+    labels: Tensor
+    partners: Tensor
+
+
+@register("ipm")
+def ipm(
+    head: Scorer,
+    features: Tensor,
+    labels: Tensor,
+    *,
+    reduction: Reduction = "sum",
+    factor: NotNegative = 1.0,
+    balanced: bool = False,
+) -> Tensor:
+    """Return ``factor * (w'z - 1)^2`` of every feature and the vector of its class.
+
+    Its gradient vanishes where the two are opposite, too: such a feature does not move.
+
+    Parameters
+    ----------
+    head : Scorer
+    features : Tensor of shape (B, d)
+    labels : int64 Tensor of shape (B,)
+    reduction : "sum" or "mean"
+        Over the batch; the published code sums, and its learning rate belongs to the sum.
+    factor : float
+        1 as in the published code, 0.5 as in the paper.
+    balanced : bool
+        Weigh every sample with the inverse of how often its class is in the batch
+        (`balance_weights`), as the published code does for long tails.
+
+    Raises
+    ------
+    DataError
+        For a label out of range, or features that are not finite.
+
+    References
+    ----------
+    Saadabadi et al., "Hyperspherical Classification with Dynamic Label-to-Prototype
+    Assignment", CVPR 2024, equation 6.
+    """
+    products = head.products(features, labels)
+    if balanced:
+        weights = balance_weights(labels, head.n_classes, dtype=products.dtype)
+        loss = (products - 1).square().dot(weights)
+        loss = loss if reduction == "sum" else loss / len(labels)
+    else:
+        loss = F.mse_loss(products, products.new_ones(len(products)), reduction=reduction)
+    return loss if factor == 1 else factor * loss
+
+
+@register("dot_regression")
+def dot_regression(
+    head: Scorer,
+    features: Tensor,
+    labels: Tensor,
+    *,
+    e_w: NotNegative = 1.0,
+    e_h: NotNegative = 1.0,
+    reduction: Reduction = "mean",
+    length_penalty: NotNegative = 0.0,
+) -> Tensor:
+    """Return ``(w'h - s)^2 / (2 s)`` of every feature, with s = sqrt(e_w e_h).
+
+    Parameters
+    ----------
+    head : Scorer
+        Its class vectors are of length 1, and stand for those of length sqrt(e_w).
+    features : Tensor of shape (B, d)
+        Of length sqrt(e_h) after the head's normalization; as they are where it has none.
+    labels : int64 Tensor of shape (B,)
+    e_w, e_h : float
+        Squared lengths of class vectors and features, positive.
+    reduction : "sum" or "mean"
+        Over the batch.
+    length_penalty : float
+        Times the mean length of the features as the network gives them, added.
+
+    Raises
+    ------
+    DataError
+        For a label out of range, or features that are not finite.
+    ValueError
+        If `e_w` or `e_h` is zero.
+
+    References
+    ----------
+    Yang et al., "Inducing Neural Collapse in Imbalanced Learning: Do We Really Need a
+    Learnable Classifier at the End of Deep Neural Network?", NeurIPS 2022, equation 9.
+    """
+    if not (e_w > 0 and e_h > 0):
+        raise ValueError(f"dot_regression: expected positive e_w and e_h, got {e_w} and {e_h}.")
+    target = sqrt(e_w * e_h)
+    length = target if head.normalizes_features else sqrt(e_w)
+    products = head.products(features, labels)
+    if length != 1:
+        products = length * products
+    targets = products.new_full((len(products),), target)
+    loss = F.mse_loss(products, targets, reduction=reduction) / (2 * target)
+    if length_penalty:
+        loss = loss + length_penalty * features.norm(dim=1).mean()
+    return loss
+
+
+@register("cross_entropy")
+def cross_entropy(
+    head: Scorer, features: Tensor, labels: Tensor, *, uniformity: NotNegative = 0.0
+) -> Tensor:
+    """Return the mean cross-entropy of the softmax of the head's logits.
+
+    Parameters
+    ----------
+    head : Scorer
+        It holds the scale: logits of cosines without one lie in [-1, 1], and the loss of
+        perfect features is then far from zero.
+    features : Tensor of shape (B, d)
+    labels : int64 Tensor of shape (B,)
+    uniformity : float
+        Times `uniformity_of` the class vectors, added (PSC*: 0.01).
+
+    Raises
+    ------
+    DataError
+        For a label out of range, or features that are not finite.
+
+    References
+    ----------
+    Saadabadi et al., CVPR 2024, equation 10 and table 8.
+    """
+    loss = F.cross_entropy(head(features), labels, ignore_index=NO_LABEL)
+    return loss + uniformity * uniformity_of(head.class_vectors) if uniformity else loss
+
+
+@register("hpn")
+def hpn(head: Scorer, features: Tensor, labels: Tensor) -> Tensor:
+    """Return the sum of ``(1 - cos)^2`` of every feature and the vector of its class.
+
+    References
+    ----------
+    Mettes et al., "Hyperspherical Prototype Networks", NeurIPS 2019, equation 4.
+    """
+    return ipm(head, features, labels)
+
+
+def mixup(images: Tensor, labels: Tensor, lam: float, permutation: Tensor) -> Mixed:
+    """Mix every image with another one: ``lam`` times itself, ``1 - lam`` times its partner.
+
+    Parameters
+    ----------
+    images : Tensor of shape (B, ...)
+        Floating point.
+    labels : int64 Tensor of shape (B,)
+    lam : float
+        In [0, 1]; one for the batch, drawn from a Beta distribution.
+    permutation : int64 Tensor of shape (B,)
+        Position of the partner of every image.
+
+    References
+    ----------
+    Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, equation 1.
+    """
+    return Mixed(torch.lerp(images[permutation], images, lam), labels, labels[permutation])
+
+
+def mixed_loss(loss: Loss, head: Scorer, features: Tensor, mixed: Mixed, lam: float) -> Tensor:
+    """Return ``lam`` times the loss with the own labels, ``1 - lam`` times with the partners'."""
+    own = loss(head, features, mixed.labels)
+    return lam * own + (1 - lam) * loss(head, features, mixed.partners)
+
+
+def balance_weights(labels: Tensor, n_classes: int, *, dtype: torch.dtype) -> Tensor:
+    """Return a weight per sample, B / (classes present * samples of its class).
+
+    It is the square of the factor of the published code, counts those of the batch and not
+    those of the data set; the weights of a batch sum to B.
+
+    References
+    ----------
+    Saadabadi et al., CVPR 2024, section 4.3, and the published code for long tails.
+    """
+    ones = torch.ones(len(labels), dtype=dtype, device=labels.device)
+    counts = torch.zeros(n_classes, dtype=dtype, device=labels.device).index_add_(0, labels, ones)
+    return len(labels) / ((counts > 0).sum() * counts.index_select(0, labels))

@@ -1,0 +1,79 @@
+"""Rows divided by their length: themselves, their products, and how evenly they are spread."""
+
+from math import log
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own name for it
+
+LOW = (torch.float16, torch.bfloat16)
+
+
+def unit_rows(rows: Tensor, *, length: float | Tensor = 1.0) -> Tensor:
+    """Return every row divided by its length, and times another one, at least in float32.
+
+    A row of zeros stays one, and has the gradient of a row of length 1, not an infinite one.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n, d)
+    length : float or Tensor without dimensions
+        Of the rows that are returned.
+    """
+    rows = full_precision(rows)
+    lengths = _lengths(rows, keepdim=True)
+    plain = isinstance(length, float) and length == 1.0
+    return rows / (lengths if plain else lengths / length)
+
+
+def unit_products(rows: Tensor, others: Tensor) -> Tensor:
+    """Return the inner product of every row, divided by its length, with another one.
+
+    For the row h = |h| z, the other one w and q = w'z the gradient is ``(w - q z) / |h|``.
+    A row of zeros has the product 0 and the gradient w.
+
+    Parameters
+    ----------
+    rows, others : Tensor of shape (n, d)
+        The `others` are not divided by theirs.
+
+    Returns
+    -------
+    products : Tensor of shape (n,)
+        At least float32.
+    """
+    rows = full_precision(rows)
+    return (rows * others).sum(1) / _lengths(rows)
+
+
+def uniformity_of(vectors: Tensor, *, t: float = 2.0) -> Tensor:
+    """Return the logarithm of the mean of ``exp(-t |u_i - u_j|^2)`` over pairs i < j.
+
+    Parameters
+    ----------
+    vectors : Tensor of shape (c, d)
+        c >= 2; u is a row divided by its length.
+    t : float
+        Inverse width of the Gaussian.
+
+    References
+    ----------
+    Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
+    Uniformity on the Hypersphere", ICML 2020; Saadabadi et al., "Hyperspherical Classification
+    with Dynamic Label-to-Prototype Assignment", CVPR 2024, equation 5, over distinct pairs.
+    """
+    u = unit_rows(vectors)
+    c = len(u)
+    itself = torch.eye(c, dtype=torch.bool, device=u.device)
+    exponents = (2 * t * (u @ u.T - 1)).masked_fill(itself, float("-inf"))
+    return exponents.flatten().logsumexp(0) - log(c * (c - 1))
+
+
+def full_precision(values: Tensor) -> Tensor:
+    """Return half precision numbers as float32, others as they are."""
+    return values.float() if values.dtype in LOW else values
+
+
+def _lengths(rows: Tensor, *, keepdim: bool = False) -> Tensor:
+    """Return the length of every row, 1 for a row of zeros."""
+    return F.threshold(torch.linalg.vector_norm(rows, dim=1, keepdim=keepdim), 0.0, 1.0)

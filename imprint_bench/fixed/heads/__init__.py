@@ -1,0 +1,1 @@
+"""Last layers of a network, learned and fixed: one module each."""
