@@ -156,5 +156,5 @@ def _too_few(table: pd.DataFrame) -> str:
     n, k = table.shape
     return (
         "There is too little to test: that takes two configurations and two evaluation instances; "
-        f"in view: {k} and {n}. What is compared is set by `per`, for example per=[gen,agg]."
+        f"in view: {k} and {n}. What is compared is set by `per`."
     )

@@ -16,10 +16,12 @@ import json
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from imprint_bench.checks import at_least_one, check_keys
 from imprint_bench.errors import ConfigError
+from imprint_bench.fixed.class_embeddings import read_class_embeddings
 from imprint_bench.fixed.core.assignment import ASSIGNMENTS
 from imprint_bench.fixed.core.losses import LOSSES
 from imprint_bench.fixed.core.prototype_set import PROTOTYPES, version_of
@@ -37,6 +39,7 @@ from imprint_bench.training.recipe import Choice
 
 KEYS = ("head", "loss", "lr")
 FIRST, TRAINED = "first", "trained"
+OF_FILES = frozenset({"file", "semantic"})  # parameters of prototypes that name a table
 INNER: dict[str, Registry[Any]] = {
     "prototypes": PROTOTYPES,
     "assignment": ASSIGNMENTS,
@@ -219,6 +222,10 @@ def _canonical(part: str, choice: Choice) -> dict[str, Any]:
             ((name, own),) = params[inner].items()
             filled = Choice(name, with_defaults(_function(inner, name), own or {}))
             params[inner] = _canonical(inner, filled)
+    for name in OF_FILES.intersection(params):
+        if isinstance(params[name], str):  # what a file holds counts, not where it lies
+            table = read_class_embeddings(params[name], at=f"{part}.{choice.kind}.{name}")
+            params[name] = sha256(repr(table.shape).encode() + table.tobytes()).hexdigest()
     content: dict[str, Any] = {choice.kind: params}
     if code := code_of(function):
         content["code"] = code

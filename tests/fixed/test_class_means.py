@@ -124,7 +124,9 @@ def test_means_move_to_another_type_with_what_waits():
     h, y = next(batches(1, seed=3))
     means.update(h.double(), y)
     expected = by_loop([(h, y)], momentum=0.9, normalize=True, start=start)
-    np.testing.assert_allclose(means.vectors, expected, rtol=1e-14, atol=1e-15)
+    there = np.unique(y)
+    assert 0 < len(there) < C
+    np.testing.assert_allclose(means.vectors[there], expected[there], rtol=1e-13, atol=1e-15)
 
 
 def test_a_large_matrix_of_sums_is_never_made_of_many_batches():

@@ -131,3 +131,22 @@ def test_a_wrong_configuration_gets_one_sentence_with_its_place(small, tmp_path,
     with pytest.raises(ConfigError) as refused:
         read_training(raw_of(tmp_path, **REFUSED[sentence]))
     assert str(refused.value).startswith(sentence)
+
+
+def test_what_a_file_of_word_vectors_holds_is_part_of_the_id_and_not_where_it_lies(small, tmp_path):
+    table = np.random.default_rng(0).normal(size=(100, 8))
+    ids = []
+    for name, content in (("a", table), ("b", table), ("c", table + 1)):
+        np.save(tmp_path / f"{name}.npy", content)
+        words = {"word_vectors": {"file": str(tmp_path / f"{name}.npy")}}
+        head = {"fixed": {"prototypes": words}}
+        config = small(d=[5], seeds=[0], method={"w": {**METHODS["etf"], "head": head}}).config
+        ids.append(make_training_plan(config).ids.tolist())
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_a_file_of_word_vectors_that_is_not_there_is_told_before_anything_is_trained(small):
+    head = {"fixed": {"prototypes": {"word_vectors": {"file": "/nowhere/x.npy"}}}}
+    config = small(d=[5], method={"w": {**METHODS["etf"], "head": head}}).config
+    with pytest.raises(DataError, match=r"/nowhere/x\.npy"):
+        make_training_plan(config)
