@@ -9,7 +9,7 @@ OVERRIDES = $(subst <space>,\ ,$(OURS)) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test lint format bench wheel sklearn-extra chromium clean \
-  paper paper-mobilenet tables figures \
+  paper paper-mobilenet fixed tables figures \
   table1 table2 table3 table4 table5 table6 tableA1 tableA2 tableA3 tableA5 sectionA5 gain_over_nc1 \
   figure2 figure5 figure6 figure7 figure8 figure9 figure10 figure11 figure11a figure11b figure12 runtimes \
   figureA1 figureA2 figureA3 figureA4 figureA6 figureA6a figureA6b figureA7
@@ -28,6 +28,9 @@ paper: install  ## Run the IMPRINT paper's study; all its tables and figures (pa
 
 paper-mobilenet: install  ## The same with four small networks; makes results/mobilenet_v1 (paths.data=FOLDER)
 	$(BIN)/python -m imprint_bench +study=mobilenet_v1 paths.reports=results $(OVERRIDES)
+
+fixed: install  ## Train towards fixed last layers at reduced scale; makes results/fixed (paths.data=FOLDER)
+	$(BIN)/python -m imprint_bench +study=fixed paths.reports=results $(OVERRIDES)
 
 tables: install  ## All tables of the paper, from the rows in the store (ARGS=+study=mobilenet_v1: of our study)
 	$(BIN)/python -m imprint_bench $(if $(findstring +study,$(OVERRIDES)),,+study=paper) stages=[report] figure=[] $(OVERRIDES)
