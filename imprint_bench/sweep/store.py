@@ -233,6 +233,16 @@ def read_rows(results: str | Path = "results") -> pd.DataFrame:
         `gen_seconds` that the generator took for the task's classes: the steps for
         this k, and those that it shares with the other `timed_together` values of k
         computed with it; `data`, the fingerprint of the embeddings.
+
+        Of a trial that trained a network: the axes `dataset`, `network`, `recipe`, `d`,
+        `method`, `seed`; `head`, `prototypes`, `assignment` and `loss` (null where a
+        method has none), their parameters as `head_<name>` and so on, and `lr`;
+        `accuracy`, `accuracy_top5`, `class_accuracy` (a list, in the order of the
+        classes), `accuracy_many`, `accuracy_medium` and `accuracy_few` (of long tails);
+        `nc1` and `nc1_test`; `cosine_max`, `cosine_min` and `cosine_mean` between class
+        vectors; `epoch_loss`, `epoch_accuracy`, `epoch_nc1` and `epoch_change` (lists, one
+        value per epoch: see `training.history`); `scale_final`, `imbalance`, `epochs`,
+        `n_train`, `n_test`, `train_seconds`.
     """
     folder = Path(results)
     return Store(folder / "rows", folder / "quarantine").read()
