@@ -7,6 +7,7 @@ from contextlib import closing
 
 import numpy as np
 
+from imprint_bench.durable import remove_unfinished
 from imprint_bench.errors import ImprintError
 from imprint_bench.fixed.prototype_cache import cached_prototypes
 from imprint_bench.sweep.compaction import compact
@@ -22,6 +23,8 @@ from imprint_bench.training.one_run import Row, Run, train_one
 from imprint_bench.training.plan import TrainingPlan
 
 log = logging.getLogger(__name__)
+
+FOLDERS = ("checkpoints", "prototypes", "networks")  # of the results, written by workers
 
 
 def runs_of(config: TrainingConfig, plan: TrainingPlan, chosen: np.ndarray) -> list[Run]:
@@ -91,6 +94,8 @@ def run(config: TrainingConfig, plan: TrainingPlan, store: Store) -> Outcome:
         If the store cannot be written; what was written before is whole.
     """
     started = time.monotonic()
+    for folder in FOLDERS:
+        remove_unfinished(config.paths.results / folder)
     todo = pending(config, plan, store)
     work = runs_of(config, plan, todo)
     outcome = Outcome(found=len(plan) - len(work))
