@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor, process_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from imprint_bench.plugins import loaded
@@ -147,7 +147,12 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _begin(parent: int) -> None:
-    """Set a worker up: Ctrl-C is its parent's to answer, and it does not outlive its parent."""
+    """Set a worker up: Ctrl-C is its parent's to answer, and it does not outlive its parent.
+
+    A worker keeps the data of its last call for the next one. loky would take that for a
+    leak, where psutil is installed, and replace the worker with a warning.
+    """
+    process_executor._MAX_MEMORY_LEAK_SIZE = float("inf")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
