@@ -183,7 +183,7 @@ def _sweep(overrides: list[str], options: argparse.Namespace) -> dict[str, Any]:
     except REFUSALS as error:
         raise ConfigError(sentence_for(error, options)) from error
     raw.pop(SWEEPS, None)
-    return raw
+    return _chosen(raw, overrides, options)
 
 
 def labels_of(jobs: Sequence[Sequence[str]]) -> list[str]:
@@ -229,8 +229,32 @@ def _job(composed: DictConfig, overrides: tuple[str, ...], options: argparse.Nam
                 f"{group}: its keys do not belong under {group}; a {group} file starts with the "
                 "line '# @package _global_', and an override names a key itself, such as seeds=[0]."
             )
-    command = _command(overrides, options)
-    return Job(raw, overrides, command, OmegaConf.to_yaml(composed, resolve=True))
+    raw = _chosen(raw, overrides, options)
+    return Job(raw, overrides, _command(overrides, options), OmegaConf.to_yaml(raw))
+
+
+def _chosen(
+    raw: dict[str, Any], overrides: Sequence[str], options: argparse.Namespace
+) -> dict[str, Any]:
+    """Return a configuration without what a sweep says of methods that were not chosen.
+
+    A sweep file sets ``gen: {kmeans: {k: [1, 5]}}``; with ``gen=[mean]`` on the command line
+    Hydra would keep that as a second generator.
+    """
+    folders = config_folders(options)
+    kept = dict(raw)
+    last = {override.key_or_group: override for override in map(parsed, overrides)}
+    for group, override in last.items():
+        known = choices(folders, group)
+        if known and isinstance(kept.get(group), dict) and not override.is_delete():
+            value = override.value()
+            names = set(map(str, value if isinstance(value, list) else [value]))
+            kept[group] = {
+                name: inner
+                for name, inner in kept[group].items()
+                if name in names or name not in known
+            }
+    return kept
 
 
 def _command(overrides: Sequence[str], options: argparse.Namespace) -> str:

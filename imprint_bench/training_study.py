@@ -17,7 +17,7 @@ from imprint_bench.training.config import TrainingConfig, check_device
 from imprint_bench.training.estimate import estimate
 from imprint_bench.training.geometry import matching_seconds, sets_in
 from imprint_bench.training.plan import TrainingPlan, make_training_plan
-from imprint_bench.training.run import pending, prepare_prototypes, run
+from imprint_bench.training.run import prepare_prototypes, run, to_train
 from imprint_bench.views import Views
 
 log = logging.getLogger(__name__)
@@ -73,11 +73,11 @@ def compute_training(study: TrainingStudy) -> PartOfReport:
     if config.stages == ("plan",):
         for reason, n in plan.dropped.groupby("reason", sort=True)["trials"].sum().items():
             log.info("  %d: %s", n, reason)
-        log.info("%s", estimate(config, plan, pending(config, plan, store)))
+        log.info("%s", estimate(config, plan, to_train(config, plan, store)))
     if "run" in config.stages:  # before anything is computed: a full disk is then known at once
         chosen_executor(config).check()
         compact(store)
-        n_rows = int(pending(config, plan, store).sum())
+        n_rows = int(to_train(config, plan, store).sum())
         store.prepare(n_rows=n_rows, n_parts=n_rows)
     if {"embed", "run"} & set(config.stages):
         started = time.monotonic()

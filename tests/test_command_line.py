@@ -513,3 +513,17 @@ def test_a_process_runs_a_small_sweep_from_any_folder(elsewhere):
     assert done.returncode == 0, done.stderr
     assert "Report: " in done.stdout
     assert (elsewhere / "results/reports/quickstart/index.html").is_file()
+
+
+def test_what_is_chosen_on_the_command_line_is_all_there_is_whatever_the_sweep_says_of_others():
+    for group, sweep, names in (
+        ("gen", "paper/gen", ["mean", "fps"]),
+        ("method", "fixed/digit_pairs", ["dl2pa_dynamic"]),
+    ):
+        (job,) = compose(parse([f"+sweep={sweep}", f"{group}=[{','.join(names)}]"]))
+        assert list(job.raw[group]) == names
+        assert "kmeans" not in job.configuration
+    (job,) = compose(parse(["+sweep=paper/gen", "gen=[fps]"]))
+    assert job.raw["gen"] == {"fps": {"k": [1, 2, 3, 5, 10, 20]}}
+    (job,) = compose(parse(["+sweep=quickstart", "task=[all]", "+task.mine.classes=[3,5]"]))
+    assert list(job.raw["task"]) == ["all", "mine"]

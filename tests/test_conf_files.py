@@ -24,6 +24,7 @@ from imprint_bench.studies import read_any
 from imprint_bench.sweep.embedding import described
 from imprint_bench.sweep.executor import EXECUTORS, chosen_executor
 from imprint_bench.sweep.planner import make_plan
+from imprint_bench.training.recipe import _schema
 
 CONF = conf_folder()
 FUNCTIONS = {
@@ -73,13 +74,14 @@ RUNS = {  # methods x dimensions x seeds, and the simplex where there is one
     "fixed/digit_pairs": (12 * 6 + 1) * 3,
     "fixed/updates": (1 + 5) * 3 * 3,
     "fixed/uniformity": (2 * 5 + 2) * 2 * 3,
-    "fixed/mnist_lt": 3 * (6 * 2 + 1) * 2,
+    "fixed/mnist_lt": 3 * (6 * 2 + 2) * 2,
     "fixed/cifar10_small": (7 * 3 + 1) * 2,
     "fixed/cifar100": (13 * 7 + 1) * 3,
     "fixed/imagenet_200": (6 * 4 + 1) * 3,
     "fixed/imagenet": 2,
     "fixed/cifar100_lt": 3 * 4 * 3,
-    "fixed/long_tailed": 9 * 4 * 3,
+    "fixed/long_tailed": 3 * 4 * 3,
+    "fixed/long_tailed_plain": 6 * 4 * 3,
     "fixed/imagenet_lt": 3 + 4,
 }
 # Classes, training images of each and size of what the tests' data lack.
@@ -270,3 +272,4 @@ def test_every_recipe_composes_and_its_file_is_called_like_it(name):
     raw = compose(parse(["+training=default", f"recipe=[{name}]", "dataset=[digit_pairs]",
                          "network=[mlp]", "method=[etf]"]))[0].raw  # fmt: skip
     assert list(read_any(raw).recipes) == [name]
+    assert set(raw["recipe"][name]) == set(settable(_schema))  # so that an override needs no plus

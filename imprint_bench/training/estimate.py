@@ -49,13 +49,13 @@ def estimate(config: TrainingConfig, plan: TrainingPlan, todo: np.ndarray) -> Tr
         material, recipe = plan.materials[trial.dataset], config.recipes[trial.recipe]
         size = recipe.image_size
         shape = material.shape if size is None else (size, size, 3)
-        key = (trial.network, shape, recipe.batch_size)
+        key = (trial.network, shape, recipe.batch_size, trial.d)
         if key not in per_step:
             source = networks[trial.network]
             network = build_network(source.kind, shape, trial.d, params=source.params)
             per_step[key] = _seconds_per_step(network, shape, recipe.batch_size)
         steps = int(material.counts.sum()) // recipe.batch_size
-        total += per_step[key] * steps * recipe.epochs
+        total += per_step[key] * steps * recipe.epochs * (1 if trial.method.first is None else 2)
     n_workers = chosen_executor(config).n_workers(config.n_jobs)
     n_runs = int(todo.sum())
     return TrainingEstimate(total / max(1, min(n_workers, n_runs)), n_runs, n_workers)

@@ -108,7 +108,7 @@ class TrainingMethod:
             return None
         value = self.head.params.get(part) or {DEFAULT_INNER[part]: {}}
         ((name, params),) = value.items()
-        return Choice(name, with_defaults(_function(part, name), params or {}))
+        return Choice(name, _filled(_function(part, name), params or {}))
 
 
 def read_methods(raw: Mapping[str, Any]) -> tuple[TrainingMethod, ...]:
@@ -195,7 +195,7 @@ def _choice(value: Any, part: str, *, at: str) -> Choice:
     if params is not None and not isinstance(params, Mapping):
         raise ConfigError(f"{at}.{name}: expected a mapping of parameters, got {params!r}.")
     check_params(function, params or {}, at=f"{at}.{name}")
-    return Choice(str(name), with_defaults(function, params or {}))
+    return Choice(str(name), _filled(function, params or {}))
 
 
 def _registry(part: str) -> Registry[Callable[..., Any]]:
@@ -220,8 +220,10 @@ def _canonical(part: str, choice: Choice) -> dict[str, Any]:
     for inner in INNER:
         if params.get(inner):
             ((name, own),) = params[inner].items()
-            filled = Choice(name, with_defaults(_function(inner, name), own or {}))
+            filled = Choice(name, _filled(_function(inner, name), own or {}))
             params[inner] = _canonical(inner, filled)
+            if params[inner] == {DEFAULT_INNER.get(inner): {}}:
+                del params[inner]
     for name in OF_FILES.intersection(params):
         if isinstance(params[name], str):  # what a file holds counts, not where it lies
             table = read_class_embeddings(params[name], at=f"{part}.{choice.kind}.{name}")
@@ -243,6 +245,31 @@ def _cell(value: Any, annotation: Any) -> Any:
     if isinstance(value, float | int) and not isinstance(value, bool):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _filled(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters in full; a whole number is a float where a float may stand.
+
+    So 16 and 16.0 are one scale, although the scale may also be a word.
+    """
+    known = settable(function)
+    return {
+        name: float(value)
+        if type(value) is int
+        and _holds(known[name].annotation, float)
+        and not _holds(known[name].annotation, int)
+        else value
+        for name, value in with_defaults(function, params).items()
+    }
+
+
+def _holds(annotation: Any, kind: type) -> bool:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _holds(get_args(annotation)[0], kind)
+    if origin in (Union, types.UnionType):
+        return any(_holds(a, kind) for a in get_args(annotation))
+    return annotation is kind
 
 
 def _is_numeric(annotation: Any) -> bool:

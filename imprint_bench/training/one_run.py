@@ -70,6 +70,11 @@ class Run:
         names = [t.dataset, t.network, t.recipe, t.method.name, f"d{t.d}", f"seed{t.seed}"]
         return "-".join([*names, self.trial_id[:8]])
 
+    @property
+    def network_file(self) -> Path:
+        """Where the network is kept, if it is."""
+        return self.results / "networks" / f"{self.label}.pt"
+
 
 def train_one(run: Run) -> Row:
     """Train and test one network, and return its row of the store.
@@ -102,7 +107,7 @@ def train_one(run: Run) -> Row:
         "epochs": run.recipe.epochs,
         "n_train": len(data.labels),
         "n_test": len(test.labels),
-        "imbalance": run.dataset.params.get("rho"),
+        "imbalance": rho if (rho := run.dataset.params.get("rho", 1)) < 1 else None,
         "train_seconds": trained.seconds + (0.0 if first is None else first.seconds),
         "data": run.fingerprint,
     }
@@ -242,7 +247,7 @@ def _keep(
 ) -> None:
     trial = run.trial
     write_network_file(
-        run.results / "networks" / f"{run.label}.pt",
+        run.network_file,
         network=trained.network,
         kind=run.network.kind,
         params=run.network.params,

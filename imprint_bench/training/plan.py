@@ -15,6 +15,7 @@ from imprint_bench.data.dataset import build_dataset
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.fixed.core.prototype_set import check_prototypes
 from imprint_bench.fixed.networks import NETWORKS, build_network
+from imprint_bench.fixed.prototype_cache import cached_prototypes
 from imprint_bench.params import Source, without_defaults
 from imprint_bench.plugins import code_of
 from imprint_bench.training.config import TrainingConfig
@@ -113,8 +114,10 @@ def make_training_plan(config: TrainingConfig) -> TrainingPlan:
     for dataset, network, (name, recipe) in places:
         material = materials[dataset.name]
         check_batch(recipe, material, at=f"recipe.{name}", dataset=dataset.name)
+        size = recipe.image_size
+        shape = material.shape if size is None else (size, size, 3)
         for d, method in itertools.product(config.dims, config.methods):
-            reason = _network_refusal(network, material.shape, d) or _refusal(method, material, d)
+            reason = _network_refusal(network, shape, d) or _refusal(method, material, d)
             if reason is not None:
                 where = f"dataset={dataset.name} network={network.name} d={d} method={method.name}"
                 dropped[reason, where] += len(config.seeds)
@@ -183,7 +186,7 @@ def id_of(trial: TrainingTrial, network: Source, recipe: Recipe, fingerprint: st
         "training": VERSION,
         "data": fingerprint,
         "network": {network.kind: without_defaults(function, network.params)},
-        "recipe": recipe.plain(),
+        "recipe": recipe.canonical(),
         "d": trial.d,
         "method": trial.method.canonical(),
         "seed": trial.seed,
@@ -199,7 +202,10 @@ def _refusal(method: TrainingMethod, material: Material, d: int) -> str | None:
     if method.prototypes is None or method.first is not None:
         return None
     try:
-        check_prototypes(method.prototypes.kind, len(material.classes), d)
+        chosen, c = method.prototypes, len(material.classes)
+        check_prototypes(chosen.kind, c, d)
+        if chosen.params.get("file") is not None:  # its length tells what there is
+            cached_prototypes(None, chosen.kind, c, d, params=chosen.params)
     except ConfigError as error:
         return str(error).rstrip(".")
     return None

@@ -16,7 +16,9 @@ from imprint_bench.params import (
     check_value,
     settable,
     with_defaults,
+    without_defaults,
 )
+from imprint_bench.plugins import code_of
 from imprint_bench.registry import Registry
 from imprint_bench.training.augmentation import AUGMENTATIONS
 from imprint_bench.training.optimizers import OPTIMIZERS
@@ -81,6 +83,30 @@ class Recipe:
     def plain(self) -> dict[str, Any]:
         """Return the recipe as dicts, lists and scalars."""
         return asdict(self)
+
+    def canonical(self) -> dict[str, Any]:
+        """Return what identifies the recipe: JSON values, less those that are the default.
+
+        A new key thus makes another recipe of none that does not use it.
+        """
+        content = {
+            name: value
+            for name, value in without_defaults(_schema, vars(self)).items()
+            if name not in ("optimizer", "schedule", "augmentation")
+        }
+        return content | {
+            "optimizer": _identity(OPTIMIZERS, self.optimizer),
+            "schedule": _identity(SCHEDULES, self.schedule),
+            "augmentation": [_identity(AUGMENTATIONS, choice) for choice in self.augmentation],
+        }
+
+
+def _identity(registry: Registry[Any], choice: Choice) -> dict[str, Any]:
+    function = registry[choice.kind]
+    content: dict[str, Any] = {choice.kind: without_defaults(function, choice.params)}
+    if code := code_of(function):
+        content["code"] = code
+    return content
 
 
 def _schema(

@@ -96,8 +96,7 @@ def run(config: TrainingConfig, plan: TrainingPlan, store: Store) -> Outcome:
     started = time.monotonic()
     for folder in FOLDERS:
         remove_unfinished(config.paths.results / folder)
-    todo = pending(config, plan, store)
-    work = runs_of(config, plan, todo)
+    work = runs_of(config, plan, to_train(config, plan, store))
     outcome = Outcome(found=len(plan) - len(work))
     log.info("%d runs: %d in the store, %d to train.", len(plan), outcome.found, len(work))
     with (
@@ -112,6 +111,19 @@ def run(config: TrainingConfig, plan: TrainingPlan, store: Store) -> Outcome:
     outcome.n_marked, outcome.marked = len(marked), described_marks(marked)
     outcome.seconds = time.monotonic() - started
     return outcome
+
+
+def to_train(config: TrainingConfig, plan: TrainingPlan, store: Store) -> np.ndarray:
+    """Return a mask of the runs that are to be trained, by the mode of the configuration.
+
+    With `train.keep`, a run whose network is not there is one of them.
+    """
+    todo = pending(config, plan, store)
+    if config.train.keep:
+        every = runs_of(config, plan, np.ones(len(plan), dtype=bool))
+        there = {run.trial_id for run in every if run.network_file.is_file()}
+        todo |= np.array([trial_id.decode() not in there for trial_id in plan.ids])
+    return todo
 
 
 def _prepare(item: tuple) -> None:

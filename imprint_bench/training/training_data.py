@@ -168,7 +168,7 @@ def check_against(data: TrainingData, *, n_classes: int, batch_size: int) -> Non
     if len(wrong):
         raise DataError(
             f"{data.where}: label {labels[wrong[0]]} in row {wrong[0]}; the head has {n_classes} "
-            f"classes, from 0 to {n_classes - 1}."
+            f"classes, from 0 to {n_classes - 1}; number the labels so, or build it for more."
         )
     if len(labels) < batch_size:
         raise DataError(

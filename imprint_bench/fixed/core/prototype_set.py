@@ -78,6 +78,12 @@ def prototype_set(
     return file
 
 
+def needs_two_dimensions(c: int, d: int) -> None:
+    """Refuse a line, on which a descent cannot bring two vectors from one side to the other."""
+    if d < 2:
+        raise NoSuchSet(f"{c} classes need d >= 2, got d={d}")
+
+
 def version_of(name: str) -> int:
     """Return the version of a registered prototype set."""
     PROTOTYPES.find(name, at="prototypes")

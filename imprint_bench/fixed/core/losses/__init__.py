@@ -143,6 +143,8 @@ def dot_regression(
     e_h: NotNegative = 1.0,
     reduction: Reduction = "mean",
     length_penalty: NotNegative = 0.0,
+    factor: NotNegative = 1.0,
+    balanced: bool = False,
 ) -> Tensor:
     """Return ``(w'h - s)^2 / (2 s)`` of every feature, with s = sqrt(e_w e_h).
 
@@ -159,6 +161,11 @@ def dot_regression(
         Over the batch.
     length_penalty : float
         Times the mean length of the features as the network gives them, added.
+    factor : float
+        Of the loss without the penalty. With 2 it is `ipm` where e_w = e_h = 1, and the same
+        learning rate, and so the same weight decay, fits both.
+    balanced : bool
+        As in `ipm`.
 
     Raises
     ------
@@ -179,8 +186,14 @@ def dot_regression(
     products = head.products(features, labels)
     if length != 1:
         products = length * products
-    targets = products.new_full((len(products),), target)
-    loss = F.mse_loss(products, targets, reduction=reduction) / (2 * target)
+    if balanced:
+        weights = balance_weights(labels, head.n_classes, dtype=products.dtype)
+        loss = (products - target).square().dot(weights)
+        loss = loss if reduction == "sum" else loss / len(labels)
+    else:
+        targets = products.new_full((len(products),), target)
+        loss = F.mse_loss(products, targets, reduction=reduction)
+    loss = loss * (factor / (2 * target))
     if length_penalty:
         loss = loss + length_penalty * features.norm(dim=1).mean()
     return loss

@@ -4,13 +4,13 @@ from typing import Literal
 
 import numpy as np
 
-from imprint_bench.fixed.core.prototype_set import NoSuchSet, prototype_set
+from imprint_bench.fixed.core.prototype_set import NoSuchSet, needs_two_dimensions, prototype_set
 from imprint_bench.fixed.core.refinement import largest_cosine, unit_rows
 from imprint_bench.fixed.core.soft_maximum import soft_maximum
 from imprint_bench.params import PositiveInt
 
 
-@prototype_set("gaussian_potential")
+@prototype_set("gaussian_potential", limit=needs_two_dimensions)
 def gaussian_potential(
     c: int,
     d: int,

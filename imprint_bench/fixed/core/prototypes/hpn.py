@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from imprint_bench.fixed.core.prototype_set import NoSuchSet, prototype_set
+from imprint_bench.fixed.core.prototype_set import NoSuchSet, needs_two_dimensions, prototype_set
 from imprint_bench.fixed.core.refinement import random_directions, unit_rows
 from imprint_bench.params import PositiveInt
 
 
-@prototype_set("hpn")
+@prototype_set("hpn", limit=needs_two_dimensions)
 def hpn(
     c: int,
     d: int,
