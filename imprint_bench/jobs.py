@@ -18,9 +18,8 @@ from imprint_bench.durable import explained
 from imprint_bench.errors import DataError, ImprintError
 from imprint_bench.reporting import Launch, PartOfReport
 from imprint_bench.run_log import logging_to
-from imprint_bench.settings import Settings
+from imprint_bench.settings import Settings, read_settings
 from imprint_bench.studies import (
-    AnyConfig,
     AnyStudy,
     compute,
     data_of,
@@ -90,7 +89,7 @@ class _Run:
         """Check and plan the study of the job, or that of each of its parts."""
         launch = Launch(self.job.command, self.job.configuration, self.job.label)
         if [part.sweep for part in self.job.parts] in ([], [""]):
-            self.studies = {"": prepare(self.config, launch)}
+            self.studies = {"": prepare(read_any(self.job.raw), launch)}
             return
         page = Page(self.config, launch, Views.of(self.config))
         found = {}
@@ -117,13 +116,15 @@ class _Run:
 
     def _dataset_in(self, sentence: str) -> str:
         """Return the place in YAML of the dataset that a sentence is about, as far as it shows."""
+        configs = [read_any(part.raw) for part in self.job.parts]
+        every = {source.name: source for config in configs for source in config.datasets}
         found = [
             source
-            for source in self.config.datasets
+            for source in every.values()
             if any(isinstance(v, str) and v and v in sentence for v in source.params.values())
         ]
-        sources = found if len(found) == 1 else self.config.datasets
-        if len(sources) > 1:
+        sources = found if len(found) == 1 else [*every.values()]
+        if len(sources) != 1:
             return "dataset.NAME"
         (source,) = sources
         inner = "" if source.kind == source.name else f".{source.kind}"
@@ -176,9 +177,11 @@ def _head(run: _Run) -> None:
         sys.stdout.write(f"\njob {run.title}\n")
 
 
-def _read(job: Job) -> AnyConfig:
+def _read(job: Job) -> Settings:
+    """Return the configuration of a job; of a report of several sweeps, that of its page."""
     try:
-        return read_any(job.raw)
+        of_parts = [part.sweep for part in job.parts] not in ([], [""])
+        return Settings(**read_settings(job.raw)) if of_parts else read_any(job.raw)
     except ImprintError as error:
         raise type(error)(_placed(error, job)) from error
 

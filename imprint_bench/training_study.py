@@ -17,7 +17,8 @@ from imprint_bench.training.config import TrainingConfig, check_device
 from imprint_bench.training.estimate import estimate
 from imprint_bench.training.geometry import matching_seconds, sets_in
 from imprint_bench.training.plan import TrainingPlan, make_training_plan
-from imprint_bench.training.run import prepare_prototypes, run, to_train
+from imprint_bench.training.rehearsal import rehearse
+from imprint_bench.training.run import count, prepare_prototypes, run, to_train
 from imprint_bench.views import Views
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def prepare_training(config: TrainingConfig, launch: Launch) -> TrainingStudy:
         fetch_missing([partial(build_dataset, source) for source in config.datasets])
     if "run" in config.stages:
         check_device(config.train.device)
+    rehearse(config)
     plan = make_training_plan(config)
     views.check({"": plan})
     if config.shard is not None:
@@ -67,12 +69,12 @@ def compute_training(study: TrainingStudy) -> PartOfReport:
     seconds: dict[str, float] = {}
     if "plan" in config.stages:
         log.info(
-            "%s: %d runs; %d combinations dropped.",
-            config.name, len(plan), int(plan.dropped["trials"].sum()),
+            "%s: %s; %d combinations dropped.",
+            config.name, count(len(plan)), int(plan.dropped["trials"].sum()),
         )  # fmt: skip
     if config.stages == ("plan",):
-        for reason, n in plan.dropped.groupby("reason", sort=True)["trials"].sum().items():
-            log.info("  %d: %s", n, reason)
+        for reason, n in plan.dropped.groupby("reason", sort=False)["trials"].sum().items():
+            log.info("  %s dropped: %s", count(n), reason)
         log.info("%s", estimate(config, plan, to_train(config, plan, store)))
     if "run" in config.stages:  # before anything is computed: a full disk is then known at once
         chosen_executor(config).check()

@@ -11,6 +11,7 @@ from imprint_bench.analysis.build import check_requests
 from imprint_bench.analysis.figures import FIGURES
 from imprint_bench.analysis.frames import group_columns, select
 from imprint_bench.analysis.tables import TABLES
+from imprint_bench.config import Config
 from imprint_bench.errors import ConfigError
 from imprint_bench.params import takes
 from imprint_bench.registry import Registry
@@ -103,14 +104,15 @@ class Views:
     def check_seeds(self, configs: Mapping[str, Settings]) -> None:
         """Raise ConfigError for a table or figure of sweeps whose seeds differ.
 
-        A median over other seeds is another median.
+        A median over other seeds is another median. Where networks were trained, sweeps have
+        instances of their own, and every number says of how many seeds it is.
         """
         for noun, _, requests in self.groups():
             for name in requests:
                 seeds = {
                     sweep: configs[sweep].seeds
                     for sweep in self.sweeps.get((noun, name), ())
-                    if sweep in configs
+                    if isinstance(configs.get(sweep), Config)
                 }
                 if len({tuple(sorted(s)) for s in seeds.values()}) > 1:
                     told = ", ".join(f"{sweep} {list(s)}" for sweep, s in seeds.items())

@@ -73,7 +73,7 @@ RUNS = {  # methods x dimensions x seeds, and the simplex where there is one
     "fixed/geometry": 1,
     "fixed/digit_pairs": (12 * 6 + 1) * 3,
     "fixed/updates": (1 + 5) * 3 * 3,
-    "fixed/uniformity": (2 * 5 + 2) * 2 * 3,
+    "fixed/uniformity": (2 * 5 + 3) * 2 * 3,
     "fixed/mnist_lt": 3 * (6 * 2 + 2) * 2,
     "fixed/cifar10_small": (7 * 3 + 1) * 2,
     "fixed/cifar100": (13 * 7 + 1) * 3,

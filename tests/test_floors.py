@@ -61,7 +61,7 @@ LIBRARIES = {
         "fixed.core.losses",
         "fixed.class_means",
         "fixed.heads",
-        "fixed.network_file",
+        "fixed.network_file", "fixed.kept_head",
         "fixed.networks",
         "training",
     },

@@ -16,6 +16,8 @@ from imprint_bench.params import AtLeast, PositiveInt, check_value
 if TYPE_CHECKING:
     from torch import nn
 
+    from imprint_bench.fixed.kept_head import KeptHead
+
 FORMAT = 1
 CHANNELS = (1, 3)
 EXPECTED = "expected a whole file that a training run of imprint_bench has written"
@@ -93,6 +95,7 @@ def write_network_file(
     std: Sequence[float],
     classes: Sequence[Any] | None = None,
     remark: Mapping[str, Any] | None = None,
+    head: "KeptHead | None" = None,
 ) -> None:
     """Write a trained network in one atomic step; see `NetworkFile` for the parameters.
 
@@ -103,6 +106,8 @@ def write_network_file(
     ----------
     network : torch.nn.Module
         From float (b, channels, h, w) to features (b, d), on any device; without the head.
+    head : KeptHead, optional
+        What it was tested with, for `kept_head.load_head`; it settles no embedding.
     path, kind, params, shape, d, mean, std, classes, remark
         Where it goes, and what else is kept.
 
@@ -133,10 +138,11 @@ def write_network_file(
         metadata = json.dumps(asdict(facts), sort_keys=True)
     except TypeError as error:
         raise ValueError(f"{error}; expected values of JSON in params, classes, remark") from error
+    content = {"imprint_bench network": FORMAT, "metadata": metadata, "state_dict": state}
+    if head is not None:
+        content["head"] = dict(vars(head))
     with atomic(path) as file:
-        torch.save(
-            {"imprint_bench network": FORMAT, "metadata": metadata, "state_dict": state}, file
-        )
+        torch.save(content, file)
 
 
 def read_network_file(path: Path) -> NetworkFile:
@@ -175,7 +181,14 @@ def load_network(path: Path) -> "nn.Module":
     return network.eval()
 
 
-def _read(path: Path) -> tuple[NetworkFile, State]:
+def read_content(path: Path) -> Mapping[str, Any]:
+    """Return what a network file holds, tensors mapped and not read.
+
+    Raises
+    ------
+    DataError
+        If it is no such file, or is of a later format.
+    """
     import torch
 
     try:
@@ -191,6 +204,13 @@ def _read(path: Path) -> tuple[NetworkFile, State]:
             f"{path.absolute()}: a network file of format {content['imprint_bench network']!r}; "
             f"this version reads format {FORMAT}."
         )
+    return content
+
+
+def _read(path: Path) -> tuple[NetworkFile, State]:
+    import torch
+
+    content = read_content(path)
     state = content.get("state_dict")
     if not isinstance(state, Mapping) or not all(
         isinstance(tensor, torch.Tensor) for tensor in state.values()

@@ -241,8 +241,9 @@ def read_rows(results: str | Path = "results") -> pd.DataFrame:
         classes), `accuracy_many`, `accuracy_medium` and `accuracy_few` (of long tails);
         `nc1` and `nc1_test`; `cosine_max`, `cosine_min` and `cosine_mean` between class
         vectors; `epoch_loss`, `epoch_accuracy`, `epoch_nc1` and `epoch_change` (lists, one
-        value per epoch: see `training.history`); `scale_final`, `imbalance`, `epochs`,
-        `n_train`, `n_test`, `train_seconds`.
+        value per epoch: see `training.history`); `scale_final`, `imbalance`, `n_train`,
+        `n_test`, `train_seconds`; the settings as `recipe_<key>` and `network_<parameter>`.
+        A parameter that may also be a word, such as `head_scale`, is text: ``"16"``.
     """
     folder = Path(results)
     return Store(folder / "rows", folder / "quarantine").read()

@@ -79,9 +79,8 @@ class Checkpoint:
                 raise ValueError(f"format {content['format']}, not {FORMAT}")
             state = content["state"]
         except UNREADABLE as error:
-            reason = str(error).partition("\n")[0].rstrip(".")
             raise StoreError(
-                f"{self.path}: cannot be read as a checkpoint ({reason}); remove it to start anew."
+                f"{self.path}: damaged, or no checkpoint; remove it to start anew."
             ) from error
         except (TypeError, IndexError) as error:  # a tensor, or another file of torch's
             raise StoreError(

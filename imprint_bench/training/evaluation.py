@@ -19,6 +19,7 @@ from imprint_bench.training.training_data import TrainingData
 
 BATCH = 500  # images at once
 MOST_FOR_COLLAPSE = 50_000  # rows that NC1 is measured on
+LONG_TAIL = 2  # most training images of a class, as a multiple of the fewest
 MANY, FEW = 0.36, 0.29  # shares of the classes that are most and least frequent
 
 
@@ -149,11 +150,12 @@ def class_accuracy(right: np.ndarray, labels: np.ndarray, n_classes: int) -> np.
 
 
 def frequency_groups(counts: np.ndarray) -> Mapping[str, np.ndarray] | None:
-    """Return the classes that have many, medium and few training images; None if all have as many.
+    """Return the classes that have many, medium and few training images; None of balanced ones.
 
-    In descending order of their training images (of equals, the lower number first), the
-    first 36 % of the classes (rounded down) have many, the last 29 % (rounded) have few: 36,
-    35 and 29 of 100 classes, 3, 4 and 3 of 10, as in the long-tail tables of DL2PA.
+    Balanced are those of which none has twice the images of another one. In descending order
+    of their training images (of equals, the lower number first), the first 36 % of the classes
+    (rounded down) have many, the last 29 % (rounded) have few: 36, 35 and 29 of 100 classes, 3,
+    4 and 3 of 10, as in the long-tail tables of DL2PA.
 
     Parameters
     ----------
@@ -165,7 +167,7 @@ def frequency_groups(counts: np.ndarray) -> Mapping[str, np.ndarray] | None:
     >>> [len(group) for group in frequency_groups(np.arange(10)).values()]
     [3, 4, 3]
     """
-    if (counts == counts[0]).all():
+    if counts.max() < LONG_TAIL * counts.min():
         return None
     order = np.argsort(-counts, kind="stable")
     many, few = int(MANY * len(counts)), round(FEW * len(counts))

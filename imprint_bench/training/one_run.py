@@ -1,5 +1,6 @@
 """One run, from a dataset's images to a result row; small enough to be sent to a worker."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from imprint_bench.fixed.core.losses import LOSSES
 from imprint_bench.fixed.core.losses.sphere import unit_rows
 from imprint_bench.fixed.heads.fixed import FixedPrototypeHead
 from imprint_bench.fixed.heads.head import Head, build_head
+from imprint_bench.fixed.kept_head import KeptHead
 from imprint_bench.fixed.network_file import write_network_file
 from imprint_bench.fixed.networks import build_network
 from imprint_bench.fixed.networks.network import Shape
@@ -104,7 +106,8 @@ def train_one(run: Run) -> Row:
         **{f"epoch_{name}": values for name, values in trained.history.plain().items()},
         **_geometry(trained.head),
         "scale_final": None if trained.head.scale is None else float(trained.head.scale),
-        "epochs": run.recipe.epochs,
+        **_settings("recipe", run.recipe.plain()),
+        **_settings("network", run.network.params),
         "n_train": len(data.labels),
         "n_test": len(test.labels),
         "imbalance": rho if (rho := run.dataset.params.get("rho", 1)) < 1 else None,
@@ -224,6 +227,15 @@ def _threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _settings(part: str, values: Mapping[str, Any]) -> Row:
+    """Return settings as columns: numbers and words as they are, all else as JSON."""
+    plain = (int, float, str, bool, type(None))
+    return {
+        f"{part}_{name}": value if isinstance(value, plain) else json.dumps(value, sort_keys=True)
+        for name, value in values.items()
+    }
+
+
 def _geometry(head: Head) -> Row:
     """Return the highest, lowest and mean cosine between the vectors of two classes."""
     vectors = head.class_vectors.detach().cpu().double().numpy()
@@ -256,6 +268,7 @@ def _keep(
         mean=trained.normalization.mean,
         std=trained.normalization.std,
         classes=classes.tolist(),
+        head=KeptHead.of(trained.head),
         remark={"method": trial.method.name, "seed": trial.seed, "accuracy": accuracy,
                 "trial_id": run.trial_id, "data": run.fingerprint},
     )  # fmt: skip

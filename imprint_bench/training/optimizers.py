@@ -37,6 +37,7 @@ def sgd(
     fused : bool
         Update all weights by one kernel.
     momentum : float
+        Below 1.
     weight_decay : float
         Added to the gradient times the weight, as torch does: lr multiplies it, too.
     nesterov : bool
@@ -44,6 +45,8 @@ def sgd(
         What is decayed: "all" as in the published code, or only "matrices", which leaves out
         biases, normalization layers and a learned scale.
     """
+    if momentum >= 1:
+        raise ValueError(f"momentum {momentum:g} never forgets; expected one below 1")
     return torch.optim.SGD(
         _groups(parameters, weight_decay, decayed),
         lr=lr,

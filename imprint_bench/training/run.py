@@ -8,7 +8,6 @@ from contextlib import closing
 import numpy as np
 
 from imprint_bench.durable import remove_unfinished
-from imprint_bench.errors import ImprintError
 from imprint_bench.fixed.prototype_cache import cached_prototypes
 from imprint_bench.sweep.compaction import compact
 from imprint_bench.sweep.executor import Failure, executor_of, workers
@@ -58,13 +57,7 @@ def runs_of(config: TrainingConfig, plan: TrainingPlan, chosen: np.ndarray) -> l
 
 
 def prepare_prototypes(config: TrainingConfig, plan: TrainingPlan) -> None:
-    """Put every set of prototypes that the plan needs into the cache.
-
-    Raises
-    ------
-    ImprintError
-        If one cannot be made.
-    """
+    """Put every set of prototypes that the plan needs into the cache."""
     wanted = {}
     for trial in plan.trials:
         chosen = trial.method.prototypes
@@ -78,8 +71,8 @@ def prepare_prototypes(config: TrainingConfig, plan: TrainingPlan) -> None:
         progress_bar(total=len(items), unit="set", desc="prototypes") as bar,
     ):
         for _, result in made:
-            if isinstance(result, Failure):
-                raise result.error or ImprintError(result.reason)
+            if isinstance(result, Failure):  # the runs that need it will say so; the others go on
+                log.warning("%s", result.reason)
             bar.update()
 
 
@@ -98,7 +91,7 @@ def run(config: TrainingConfig, plan: TrainingPlan, store: Store) -> Outcome:
         remove_unfinished(config.paths.results / folder)
     work = runs_of(config, plan, to_train(config, plan, store))
     outcome = Outcome(found=len(plan) - len(work))
-    log.info("%d runs: %d in the store, %d to train.", len(plan), outcome.found, len(work))
+    log.info("%s: %d in the store, %d to train.", count(len(plan)), outcome.found, len(work))
     with (
         closing(executor_of(config)(train_one, work)) as results,
         progress_bar(total=len(work), unit="run", desc="train") as bar,
@@ -124,6 +117,11 @@ def to_train(config: TrainingConfig, plan: TrainingPlan, store: Store) -> np.nda
         there = {run.trial_id for run in every if run.network_file.is_file()}
         todo |= np.array([trial_id.decode() not in there for trial_id in plan.ids])
     return todo
+
+
+def count(n: int) -> str:
+    """Return a number of runs with its noun."""
+    return f"{n:,} run{'' if n == 1 else 's'}"
 
 
 def _prepare(item: tuple) -> None:

@@ -115,3 +115,18 @@ def test_a_wrong_method_gets_one_sentence_with_its_place(sentence):
     with pytest.raises(ConfigError) as refused:
         methods(**({} if content is None else {"m": content}))
     assert str(refused.value).startswith(sentence)
+
+
+def test_a_number_is_the_same_scale_whether_it_is_written_with_a_point_or_not():
+    one, other = (methods(m={**LEARNED, "head": {"cosine": {"scale": s}}})[0] for s in (16, 16.0))
+    assert repr(one.canonical()) == repr(other.canonical())
+    assert one.columns() == other.columns()
+
+
+def test_an_assignment_that_is_left_out_is_the_default_one_written_out():
+    left_out, null, written = (
+        methods(m={**FIXED, "head": {"fixed": {"prototypes": {"simplex": {}}, **more}}})[0]
+        for more in ({}, {"assignment": None}, {"assignment": {"static": {"initial": "identity"}}})
+    )
+    assert left_out.canonical() == null.canonical() == written.canonical()
+    assert left_out.columns() == written.columns()

@@ -6,6 +6,8 @@ from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.training.config import read_training
 from imprint_bench.training.plan import make_training_plan
 
+DYNAMIC = {"fixed": {"prototypes": {"simplex": {}}, "assignment": {"dynamic": {}}}}
+
 
 def test_the_plan_is_every_combination_less_what_does_not_exist(small):
     config = small(d=[3, 98, 99, 120], seeds=[0, 1, 2]).config
@@ -45,11 +47,16 @@ def test_ids_do_not_depend_on_names_or_on_what_else_is_planned(small):
         {"recipe": {"short": {"epochs": 2, "batch_size": 50}}},
         {"network": {"mlp": {"hidden": [17]}}},
         {"dataset": {"tiny_pairs": {"pairs": {"of": {"digits": {}}, "n_train": 6, "n_test": 2}}}},
+        {"recipe": {"short": {"epochs": 1, "batch_size": 50, "augmentation": {"flip": {}}}}},
+        {"recipe": {"short": {"epochs": 1, "batch_size": 50, "optimizer": {"adamw": {}}}}},
         {"d": [100]},
         {"seeds": [2, 3]},
+        {"method": {"etf": {**METHODS["etf"], "loss": {"ipm": {"balanced": True}}}}},
+        {"method": {"etf": {**METHODS["etf"], "head": DYNAMIC}}},
+        {"method": {"etf": {**METHODS["etf"], "head": {"cosine": {"scale": 2.0}}}}},
         {"method": {"learned": {**METHODS["learned"], "lr": 0.06}}},
     ],
-    ids=lambda c: next(iter(c)),
+    ids=str,
 )
 def test_whatever_changes_a_result_changes_the_id(small, changed):
     before = make_training_plan(small().config)
@@ -150,3 +157,27 @@ def test_a_file_of_word_vectors_that_is_not_there_is_told_before_anything_is_tra
     config = small(d=[5], method={"w": {**METHODS["etf"], "head": head}}).config
     with pytest.raises(DataError, match=r"/nowhere/x\.npy"):
         make_training_plan(config)
+
+
+def test_word_vectors_that_are_too_short_for_some_d_are_dropped_there_with_the_reason(
+    small, tmp_path
+):
+    np.save(tmp_path / "w.npy", np.random.default_rng(0).normal(size=(100, 8)))
+    head = {"fixed": {"prototypes": {"word_vectors": {"file": str(tmp_path / "w.npy")}}}}
+    config = small(d=[5, 9], seeds=[0], method={"w": {**METHODS["etf"], "head": head}}).config
+    plan = make_training_plan(config)
+    assert plan.frame()["d"].tolist() == [5]
+    assert "d <= 8" in plan.dropped["reason"].item()
+
+
+def test_a_network_is_checked_with_the_size_that_the_recipe_crops_to(small, tmp_path):
+    images = {f"{s}_images": np.zeros((60, 40, 50), np.uint8) for s in ("train", "test")}
+    labels = {f"{s}_labels": np.arange(60) % 3 for s in ("train", "test")}
+    np.savez(tmp_path / "x.npz", **images, **labels)
+    config = small(
+        dataset={"photos": {"npz": {"file": str(tmp_path / "x.npz")}}},
+        network={"vit": {"torchvision": {"model": "vit_b_16"}}},
+        recipe={"r": {"epochs": 1, "batch_size": 50, "image_size": 224}},
+        method={"learned": METHODS["learned"]},
+    ).config
+    assert len(make_training_plan(config)) == 2

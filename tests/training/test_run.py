@@ -1,9 +1,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from small_sweeps import METHODS
 
+from imprint_bench.data.dataset import build_dataset
+from imprint_bench.data.foundation_model import build_foundation_model
 from imprint_bench.errors import IncompleteError, RunFailed
+from imprint_bench.fixed.core.prototype_set import PROTOTYPES, prototype_set
+from imprint_bench.fixed.kept_head import load_head
+from imprint_bench.fixed.prototype_cache import cached_prototypes
+from imprint_bench.params import Source
 from imprint_bench.training.plan import make_training_plan
 
 TIMES = ["train_seconds"]
@@ -96,10 +103,6 @@ def test_no_checkpoint_is_left_when_all_is_done(small, tmp_path):
 
 
 def test_a_network_that_is_kept_embeds_as_a_foundation_model(small, tmp_path):
-    from imprint_bench.data.dataset import build_dataset
-    from imprint_bench.data.foundation_model import build_foundation_model
-    from imprint_bench.params import Source
-
     sweep = small(method={"etf": METHODS["etf"]}, seeds=[0], train={"keep": True, "device": "cpu"})
     sweep.run()
     (file,) = (tmp_path / "results" / "networks").iterdir()
@@ -107,12 +110,63 @@ def test_a_network_that_is_kept_embeds_as_a_foundation_model(small, tmp_path):
     dataset = build_dataset(sweep.config.datasets[0])
     features = fm.embed(dataset.images("test", 0, 200))
     assert features.shape == (200, 99)
-    # the simplex is the identity assignment of the run: cosines with it give its accuracy again
-    from imprint_bench.fixed.prototype_cache import cached_prototypes
-
+    # the simplex is assigned by identity: cosines with it give the accuracy of the run again
     W = cached_prototypes(tmp_path / "results" / "prototypes", "simplex", 100, 99, seed=0).vectors
     accuracy = np.mean((features @ W.T).argmax(1) == dataset.labels("test"))
     assert accuracy == pytest.approx(sweep.rows()["accuracy"].item(), abs=0.006)
+
+
+@pytest.mark.parametrize("name", ["learned", "scaled", "dynamic"])
+def test_a_kept_network_has_the_head_that_it_was_tested_with(small, tmp_path, name):
+    scaled = {"head": {"cosine": {"scale": 16}}, "loss": {"cross_entropy": {}}, "lr": 0.05}
+    methods = {"learned": METHODS["learned"], "scaled": scaled, "dynamic": DYNAMIC}
+    sweep = small(
+        method={name: methods[name]}, seeds=[0], train={"keep": True},
+        recipe={"short": {"epochs": 3, "batch_size": 50}},
+    )  # fmt: skip
+    sweep.run()
+    (file,) = (tmp_path / "results" / "networks").iterdir()
+    fm = build_foundation_model(Source("mine", "trained", {"file": str(file)}))
+    dataset = build_dataset(sweep.config.datasets[0])
+    features = torch.from_numpy(fm.embed(dataset.images("test", 0, 200)))
+    chosen = load_head(file).logits(features).argmax(1).numpy()
+    accuracy = np.mean(chosen == dataset.labels("test"))
+    assert accuracy == pytest.approx(sweep.rows()["accuracy"].item(), abs=0.006)
+
+
+def test_what_the_store_has_is_trained_again_where_its_network_is_to_be_kept_and_is_not(small):
+    small(seeds=[0]).run()
+    kept = small(seeds=[0], train={"keep": True})
+    kept.run()
+    assert len(list((kept.config.paths.results / "networks").iterdir())) == 2
+    before = kept.rows()["train_seconds"].tolist()
+    kept.run()
+    assert kept.rows()["train_seconds"].tolist() == before
+
+
+def test_a_set_of_the_users_that_fails_is_named_and_the_other_runs_go_on(small):
+    @prototype_set("failing")
+    def failing(c, d):
+        raise RuntimeError("boom")
+
+    @prototype_set("too long")
+    def too_long(c, d):
+        return np.ones((c, d))
+
+    try:
+        methods = {"learned": METHODS["learned"]}
+        for name in ("failing", "too long"):
+            methods[name] = {**METHODS["etf"], "head": {"fixed": {"prototypes": {name: {}}}}}
+        sweep = small(method=methods, seeds=[0])
+        with pytest.raises((RunFailed, IncompleteError)) as failed:
+            sweep.run()
+    finally:
+        for name in ("failing", "too long"):
+            del PROTOTYPES._entries[name]
+    told = str(failed.value)
+    assert "prototypes.failing: fails for c=100, d=99 (RuntimeError: boom)" in told
+    assert "prototypes.too long: row 0 has length 9.94987; expected rows of length 1" in told
+    assert sweep.rows()["method"].tolist() == ["learned"]
 
 
 def test_vectors_of_a_trained_head_can_be_the_prototypes_of_another(small):

@@ -17,6 +17,7 @@ Function = Callable[..., np.ndarray]
 Limit = Callable[[int, int], None]
 
 PROTOTYPES: Registry[Function] = Registry("prototype set", "imprint_bench.fixed.core.prototypes")
+LENGTH = 1e-6  # what the length of a row may be off 1
 _LIMITS: dict[str, Limit] = {}
 _VERSIONS: dict[str, int] = {}
 
@@ -180,7 +181,27 @@ def build_prototypes(
         vectors = function(c, d, **given)
     except NoSuchSet as error:
         raise ConfigError(f"{at}.{name}: {error}.") from error
+    except Exception as error:  # a set of the user's may raise anything
+        raise ConfigError(
+            f"{at}.{name}: fails for c={c}, d={d} ({type(error).__name__}: {error})."
+        ) from error
+    _check_vectors(vectors, c, d, at=f"{at}.{name}")
     return with_certificate(name, vectors, seed=seed, params=full)
+
+
+def _check_vectors(vectors: np.ndarray, c: int, d: int, *, at: str) -> None:
+    """Raise ConfigError unless a function gave c rows of d values and length 1."""
+    given = np.asarray(vectors)
+    if given.shape != (c, d) or given.dtype.kind != "f":
+        raise ConfigError(
+            f"{at}: gave {given.dtype} of shape {given.shape}; expected float64 of ({c}, {d})."
+        )
+    lengths = np.linalg.norm(given, axis=1)
+    wrong = np.flatnonzero(~(np.abs(lengths - 1) <= LENGTH))
+    if len(wrong):
+        raise ConfigError(
+            f"{at}: row {wrong[0]} has length {lengths[wrong[0]]:.6g}; expected rows of length 1."
+        )
 
 
 def with_certificate(
