@@ -4,7 +4,7 @@ An *instance* is what methods are compared on; a *configuration* is a method wit
 parameters. Rows of training have a column `method`, rows of imprinting have none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import pandas as pd
@@ -19,17 +19,40 @@ class Axes:
     Attributes
     ----------
     instance : tuple of str
-        What makes an instance; a frame may lack some.
+        What makes an instance, as a plan knows it; a frame may lack some.
     parts : tuple of str
         What makes a configuration, in the order in which it acts. The parameters of a
         part stand in columns called like it: ``gen_k``.
     leading : str
         The part that names a configuration.
+    measured : tuple of str
+        What makes an instance, too, but stands in results alone: a trial without a result has
+        null there. Whoever groups by it fills that first (see `dl2pa.runs`); to all others
+        trials with and without results are of one instance.
+    numbers : tuple of str
+        Those parts that are a number and have no parameters.
     """
 
     instance: tuple[str, ...]
     parts: tuple[str, ...]
     leading: str
+    measured: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+
+    def place(self, rows: pd.DataFrame | pd.Series, *, but: Collection[str] = ()) -> list[str]:
+        """Return the columns that make an instance and that rows have, but for some."""
+        first, *others = self.instance
+        return [c for c in (first, *self.measured, *others) if c in rows and c not in but]
+
+    def kinds(self, rows: pd.DataFrame) -> list[str]:
+        """Return the columns that name a part, but for the leading one."""
+        without = {self.leading, *self.numbers}
+        return [part for part in self.parts if part in rows and part not in without]
+
+    def parameters(self, rows: pd.DataFrame) -> list[str]:
+        """Return the columns of parameters, part by part, and parts that are numbers."""
+        named = set(self.parts).difference(self.numbers)
+        return [column for column in self.columns(rows) if column not in named]
 
     def columns(self, rows: pd.DataFrame) -> list[str]:
         """Return the columns that make a configuration, each part before its parameters."""
@@ -53,6 +76,8 @@ TRAINING = Axes(
     instance=("dataset", "network", "recipe", "d"),
     parts=("method", "head", "prototypes", "assignment", "loss", "lr"),
     leading="method",
+    measured=("imbalance",),
+    numbers=("lr",),
 )
 
 

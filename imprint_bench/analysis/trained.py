@@ -5,10 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from imprint_bench.analysis.axes import TRAINING
 from imprint_bench.analysis.dl2pa.curves import curves
+from imprint_bench.analysis.dl2pa.places import place_names, telling
 from imprint_bench.analysis.dl2pa.runs import SPREAD, Runs, runs
 from imprint_bench.analysis.drawing import Drawing
-from imprint_bench.analysis.table import COUNT, FRACTION, RANK, Column, Table
+from imprint_bench.analysis.table import COUNT, FRACTION, NUMBER, RANK, Column, Table
 
 Where = Mapping[str, Any] | None
 NAMED = 6  # places that a finding names
@@ -33,15 +35,16 @@ def methods(rows: pd.DataFrame, *, where: Where = None, allow_incomplete: bool =
     """
     view = runs(rows, where=where, allow_incomplete=allow_incomplete)
     cells = view.cells
-    places = [c for c in ("dataset", "network", "recipe") if c in cells]
-    ranks = cells.groupby([*places, "d"])["accuracy_mean"].rank(ascending=False)
+    places = TRAINING.place(cells, but=("d",))
+    ranks = cells.groupby([*places, "d"], dropna=False)["accuracy_mean"].rank(ascending=False)
     keys = [*places, "label", "what"]
     frame = cells.assign(rank=ranks, variance=cells["accuracy_std"] ** 2).groupby(
-        keys, sort=False
+        keys, sort=False, dropna=False
     ).agg(average_rank=("rank", "mean"), n_d=("d", "size"), n_seeds=("n_seeds", "min"),
           variance=("variance", "mean")).reset_index()  # fmt: skip
     frame["spread"] = frame["variance"] ** 0.5
-    columns = [Column(c, c) for c in places if len(set(frame[c])) > 1]
+    kinds = {"imbalance": ("rho", NUMBER)}
+    columns = [Column(c, *kinds.get(c, (c,))) for c in telling(frame)]
     columns += [Column("label", "method"), Column("what", "made of")]
     for d in sorted(cells["d"].unique().tolist()):
         own = cells.loc[cells["d"] == d, [*keys, "accuracy_mean"]]
@@ -52,7 +55,7 @@ def methods(rows: pd.DataFrame, *, where: Where = None, allow_incomplete: bool =
         Column("average_rank", "avg. rank", RANK),
         Column("n_seeds", "seeds", COUNT),
     ]
-    whole = frame["n_d"] == frame.groupby(places)["n_d"].transform("max")
+    whole = frame["n_d"] == frame.groupby(places, dropna=False)["n_d"].transform("max")
     order = frame.assign(part=~whole).sort_values([*places, "part", "average_rank"], kind="stable")
     caption = " ".join(
         [
@@ -91,15 +94,17 @@ def accuracy_over_d(
 
 
 def _finding(view: Runs) -> str:
-    """Say which method is best at the fewest and at the most dimensions."""
-    ordered = view.cells.sort_values("accuracy_mean", kind="stable")
-    tops = ordered.drop_duplicates(["dataset", "d"], keep="last").sort_values(["dataset", "d"])
-    of_each = tops.groupby("dataset")["d"]
+    """Say which method is best at the fewest and at the most dimensions of each place."""
+    cells = view.cells.assign(place=place_names(view.cells))
+    ordered = cells.sort_values("accuracy_mean", kind="stable")
+    tops = ordered.drop_duplicates(["place", "d"], keep="last").sort_values(["place", "d"])
+    of_each = tops.groupby("place")["d"]
     ends = tops[tops["d"].eq(of_each.transform("min")) | tops["d"].eq(of_each.transform("max"))]
-    several = len(set(tops["dataset"])) > 1
+    several = len(set(tops["place"])) > 1
     texts = [
-        f"{row['dataset'] + ', ' if several else ''}d = {row['d']}: {row['label']} "
+        f"{row['place'] + ', ' if several else ''}d = {row['d']}: {row['label']} "
         f"({100 * row['accuracy_mean']:.1f} %)"
         for row in ends.head(NAMED).to_dict("records")
     ]
-    return f"The highest accuracy is, at {'; '.join(texts)}."
+    more = f"; and {len(ends) - NAMED} more" if len(ends) > NAMED else ""
+    return f"The highest accuracy is, at {'; '.join(texts)}{more}."

@@ -110,7 +110,7 @@ def train_one(run: Run) -> Row:
         **_settings("network", run.network.params),
         "n_train": len(data.labels),
         "n_test": len(test.labels),
-        "imbalance": rho if (rho := run.dataset.params.get("rho", 1)) < 1 else None,
+        "imbalance": run.dataset.params.get("rho"),
         "train_seconds": trained.seconds + (0.0 if first is None else first.seconds),
         "data": run.fingerprint,
     }

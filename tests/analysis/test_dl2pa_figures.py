@@ -166,10 +166,11 @@ def test_figure_4b_is_the_mean_change_of_each_epoch_over_seeds(pairs):
     # The first epoch has no update; then 0.5 / 5 + 0.01 x seed, 0.1 / 5 and 0.
     assert one["y"].to_dict() == pytest.approx({2: 0.11, 3: 0.02, 4: 0.0})
     assert one["margin"].to_dict() == pytest.approx({2: 0.01, 3: 0.0, 4: 0.0})
-    assert "at d = 3 30 % of the classes change in the first update and 0 % in the last" in (
-        drawing.finding
+    assert drawing.finding == (
+        "Classes that change, over 3 panels: at the smallest d (3) 30 % in the first update and "
+        "0 % in the last; at the largest d (99) 6 % in the first update and 0 % in the last."
     )
-    assert "falls as d grows" in drawing.finding
+    assert "falls as d grows" in drawing.caption
     assert len(drawing.picture.axes) == 3
 
 

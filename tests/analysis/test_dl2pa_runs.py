@@ -286,16 +286,18 @@ def test_means_are_told_apart_by_two_standard_errors_of_the_difference():
     assert difference(alone, b, 3).verdict == 1  # no standard error: every difference counts
 
 
-def test_a_place_where_one_of_two_pairs_is_undecided_is_undecided():
-    told = [Difference("3", 0.2, 0.01), Difference("3", 0.01, 0.01), Difference("5", -0.2, 0.01)]
-    assert verdicts(told) == (
-        "worse at d = 5 (-20.0 points); within 2 standard errors at d = 3 (+1.0 to +20.0)"
+def test_a_place_where_one_of_two_pairs_is_undecided_is_mixed():
+    told = [Difference("5", -0.2, 0.01), Difference("3", 0.2, 0.01), Difference("3", 0.01, 0.01)]
+    assert verdicts(told) == "worse at d = 5 (-20.0 points); mixed at d = 3 (+1.0 to +20.0)"
+    alike = [Difference("10", 0.01, 0.01), Difference("9", 0.01, 0.01), Difference("9", 0.0, 0.01)]
+    assert verdicts(alike) == (
+        "within 2 standard errors at d = 9 (+0.0 to +1.0 points) and 10 (+1.0)"
     )
 
 
 def test_a_dynamic_method_is_paired_with_its_own_prototypes_loss_and_scale_held_static(pairs):
     found = static_pairs(runs(pairs).cells)
-    names = set(zip(found["label"], found["label_static"], strict=True))
+    names = set(zip(found["label"], found["label_other"], strict=True))
     assert names == {
         ("published dynamic", "published static"),
         ("refined dynamic", "refined static"),

@@ -367,4 +367,11 @@ def test_the_package_offers_the_fixed_head():
 
 
 def test_a_head_shows_its_sizes():
-    assert repr(LinearHead(C, D)) == "LinearHead(4, 6)"
+    assert repr(LinearHead(C, D)) == "LinearHead(d=4, classes=6)"
+
+
+@pytest.mark.parametrize(("rows", "n_labels"), [((5, D + 1), 5), ((5,), 5), ((5, D), 4)])
+def test_features_of_another_shape_are_refused_when_they_are_observed(rows, n_labels):
+    head = FixedPrototypeHead(torch.eye(D), assignment="dynamic")
+    with pytest.raises(DataError, match=rf"shape \(B, {D}\)"):
+        head.observe(torch.randn(rows), torch.zeros(n_labels, dtype=torch.int64))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imprint_bench.analysis.dl2pa.axes import INSTANCE, parameter_columns
+from imprint_bench.analysis.axes import TRAINING
 from imprint_bench.analysis.dl2pa.curves import MANY, UNNUMBERED, Where, curves, numbered
 from imprint_bench.analysis.dl2pa.published import CITATION
 from imprint_bench.analysis.dl2pa.runs import Runs, runs
@@ -34,7 +34,9 @@ def figure4b(rows: pd.DataFrame, *, where: Where = None, allow_incomplete: bool 
     if data.empty:
         why = "it takes a method with dynamic assignment and the changes of its epochs."
         return nothing_to_draw(name, title, caption_of(sentences, *view.notes), why)
-    finding = _ends(data)
+    n = len(set(data["panel"]))
+    finding = f"Classes that change{f', over {n} panels' if n > 1 else ''}: {_ends(data)}."
+    sentences = [*(_each(data) if n > 1 else []), *_sums(data), *sentences]
     from imprint_bench.analysis.dl2pa.curve_pictures import draw_curves
 
     picture = draw_curves(data, x="epoch", y="classes that change (%)", markers=False)
@@ -62,8 +64,9 @@ def _changes(view: Runs) -> pd.DataFrame:
     frame = pd.concat(frames, ignore_index=True)
     frame = frame[frame["y"].notna()]
     frame = frame.assign(accuracy_mean=frame["y"], accuracy_std=frame["margin"])
-    others = [c for c in parameter_columns(frame) if c in frame]
-    group = numbered(frame, [*INSTANCE[:-1], "method", *others])
+    place = TRAINING.place(frame, but=("d",))
+    made_of = [*TRAINING.kinds(frame), *TRAINING.parameters(frame)]
+    group = numbered(frame, [*place, "method", *made_of])
     return curves(frame.assign(group=group), frame["d"].map("d = {}".format), group)
 
 
@@ -75,23 +78,48 @@ def _floats(values: Any) -> list[float]:
 
 
 def _ends(data: pd.DataFrame) -> str:
-    """Say which share changes at first and at last, for the least and the largest d."""
+    """Say which share changes at first and at last, for the least and the largest d of a panel."""
+    of_panel = data.groupby("panel")["d"]
+    ends = {"smallest": of_panel.transform("min"), "largest": of_panel.transform("max")}
+    several = bool((ends["smallest"] < ends["largest"]).any())
     texts = []
-    alone = len(set(data["panel"])) == 1
-    for panel, own in data.groupby("panel", sort=False):
-        told = []
-        for d in sorted({own["d"].min(), own["d"].max()}):
-            line = own[own["d"] == d].sort_values("x")["y"]
-            told.append(
-                f"at d = {d} {100 * line.iloc[0]:.0f} % of the classes change in the first update "
-                f"and {100 * line.iloc[-1]:.0f} % in the last"
-            )
-        sums = own.groupby("d")["y"].sum()
-        falls = "falls" if sums.is_monotonic_decreasing else "does not always fall"
-        if len(sums) > 1:
-            told.append(f"the sum over all updates {falls} as d grows")
-        name = "" if alone else f"{panel}: ".replace("\n", ", ")
-        texts.append(f"{name}{', '.join(told)}")
-    more = f"; and {len(texts) - MANY} more panels" if len(texts) > MANY else ""
-    text = f"{'; '.join(texts[:MANY])}{more}."
-    return f"{text[:1].upper()}{text[1:]}" if alone else text
+    for name in ends if several else ("smallest",):
+        own = data[data["d"] == ends[name]].sort_values("x")
+        lines = own.groupby(["panel", "series"])["y"]
+        first, last = (_span(100 * part(), "{:.0f}") for part in (lines.first, lines.last))
+        d = _span(own["d"], "{:g}")
+        place = f"at the {name} d ({d})" if several else f"at d = {d}"
+        texts.append(f"{place} {first} % in the first update and {last} % in the last")
+    return "; ".join(texts)
+
+
+def _each(data: pd.DataFrame) -> list[str]:
+    """Say of each panel what `_ends` says of all, of the first ones."""
+    panels = list(data.groupby("panel", sort=False))
+    told = [f"{_in_a_line(panel)}: {_ends(own)}" for panel, own in panels[:MANY]]
+    more = [f"{len(panels) - MANY} more panels are in the CSV"] if len(panels) > MANY else []
+    return [f"{'. '.join([*told, *more])}."]
+
+
+def _sums(data: pd.DataFrame) -> list[str]:
+    """Say in which panels the assignment settles the sooner the larger d is."""
+    sums = data.groupby(["panel", "d"], sort=False)["y"].sum().groupby("panel", sort=False)
+    falls = {panel: own.is_monotonic_decreasing for panel, own in sums if len(own) > 1}
+    if not falls:
+        return []
+    not_so = [_in_a_line(panel) for panel, fell in falls.items() if not fell]
+    if not not_so:
+        return ["The sum over all updates falls as d grows, in every panel."]
+    more = f"; and {len(not_so) - MANY} more" if len(not_so) > MANY else ""
+    where = f"{'; '.join(not_so[:MANY])}{more}"
+    return [f"The sum over all updates does not always fall as d grows in: {where}."]
+
+
+def _in_a_line(panel: object) -> str:
+    return str(panel).replace("\n", ", ")
+
+
+def _span(values: pd.Series, form: str) -> str:
+    """Return the least and the largest of values, or the one that they all are."""
+    low, high = (form.format(value) for value in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"

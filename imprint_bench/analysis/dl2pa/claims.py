@@ -1,6 +1,11 @@
-"""Which of the paper's claims hold in the rows at hand: a sentence each."""
+"""Which of the paper's claims hold in the rows at hand: a sentence each.
 
-from collections.abc import Sequence
+Methods are compared on one instance alone (dataset, rho, network, recipe and d); what comes out
+is then put together over networks and recipes.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -10,14 +15,10 @@ from imprint_bench.analysis.dl2pa.differences import (
     difference,
     static_pairs,
     verdicts,
+    weighted_pairs,
 )
-from imprint_bench.analysis.dl2pa.roles import (
-    DL2PA,
-    ETF,
-    HPN,
-    PSC,
-    STATIC,
-)
+from imprint_bench.analysis.dl2pa.places import SPELLED, instances, over
+from imprint_bench.analysis.dl2pa.roles import DL2PA, ETF, HPN, PSC, STATIC
 from imprint_bench.analysis.labels import listed
 
 FEW = 0.1  # of c: d << c up to here
@@ -26,25 +27,15 @@ UNSCALED = " s = 1"  # the end of the name of a method whose logits have no scal
 ALIKE = "ETF, HPN and equidistributed prototypes agree at d >= c - 1"
 
 
-def one_seed(cells: pd.DataFrame) -> str:
-    """Return the sentence that there is no standard error, where no cell has two seeds."""
-    if (cells["n_seeds"] > 1).any():
-        return ""
-    return "With one seed there is no standard error: every difference counts."
-
-
 def dynamic_beats_static(cells: pd.DataFrame) -> str:
     """Say whether dynamic assignment beats the same prototypes held static where d << c."""
     pairs = static_pairs(cells[cells["role"] == DL2PA].pipe(_with_static, cells))
     sentences = []
     for dataset, own in pairs.groupby("dataset", sort=False):
-        found = [
-            Difference(f"{d:g}", float(value), float(error))
-            for d, value, error in own[["d", "difference", "error"]].to_numpy(dtype=float)
-        ]
+        found = _differences(own, "d")
         few = own["d"].astype(float) <= FEW * own["n_classes"].fillna(own["d"].max())
         small = [one for one, is_few in zip(found, few, strict=True) if is_few]
-        claim = f"Dynamic beats static assignment at d << c (d <= c / {1 / FEW:g})"
+        claim = f"Dynamic beats static assignment at d << c (d <= c / {1 / FEW:g}){over(own)}"
         held = _held(claim, [one.verdict == 1 for one in small])
         sentences.append(f"{_on(dataset, pairs)}{held}: {verdicts(found)}.")
     return " ".join(sentences)
@@ -56,25 +47,43 @@ def _with_static(dynamic: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([dynamic, static[static["prototypes"].isin(dynamic["prototypes"])]])
 
 
+def _differences(pairs: pd.DataFrame, axis: str) -> list[Difference]:
+    """Return the differences of pairs, their places along an axis."""
+    values = pairs[[axis, "difference", "error"]].to_numpy(dtype=float).tolist()
+    return [Difference(f"{place:g}", value, error) for place, value, error in values]
+
+
 def sets_agree(cells: pd.DataFrame) -> str:
     """Say whether fixed sets of vectors agree where the simplex exists, d >= c - 1."""
     alike = cells[cells["role"].isin([ETF, HPN, STATIC, DL2PA])]
     alike = alike[~alike["prototypes"].isin(["random", "orthogonal"])]
     alike = alike[alike["d"].astype(float) >= alike["n_classes"] - 1]
     sentences = []
-    for (dataset, d), own in alike.groupby(["dataset", "d"], sort=False):
-        if own["what"].nunique() < 2 or own["role"].nunique() < 2:
-            continue
-        top, low = best(own), best(own, least=True)
-        told = difference(top, low, d)
-        beyond = "beyond" if told.verdict else "within"
-        held = _held(ALIKE, [told.value < AGREE or not told.verdict])
-        sentences.append(
-            f"{_on(dataset, alike)}{held}: at d = {d} the largest difference is "
-            f"{100 * told.value:.1f} points ({top['label']} over {low['label']}), {beyond} "
-            "2 standard errors."
-        )
+    for dataset, own in alike.groupby("dataset", sort=False):
+        at = {str(d): list(_extremes(of_d)) for d, of_d in own.groupby("d")}
+        held = [told.value < AGREE or not told.verdict for all_ in at.values() for told, _ in all_]
+        texts = []
+        for d, found in at.items():
+            if found:
+                told, names = max(found, key=lambda one: one[0].value)
+                beyond = "beyond" if told.verdict else "within"
+                texts.append(
+                    f"at d = {d} the largest difference is {100 * told.value:.1f} points ({names}),"
+                    f" {beyond} 2 standard errors"
+                )
+        if texts:
+            claim = _held(f"{ALIKE}{over(own)}", held)
+            sentences.append(f"{_on(dataset, alike)}{claim}: {'; '.join(texts)}.")
     return " ".join(sentences)
+
+
+def _extremes(cells: pd.DataFrame) -> Iterator[tuple[Difference, str]]:
+    """Yield the largest difference between sets on every instance, and which two it is of."""
+    for own in instances(cells):
+        if min(len(set(own["what"])), len(set(own["role"]))) > 1:
+            top = best(own)
+            low = best(own.drop(index=top.name), least=True)
+            yield difference(top, low, top["d"]), f"{top['label']} over {low['label']}"
 
 
 def against_scales(cells: pd.DataFrame, rivals: Sequence[str] = (PSC,)) -> str:
@@ -89,26 +98,27 @@ def against_scales(cells: pd.DataFrame, rivals: Sequence[str] = (PSC,)) -> str:
     """
     sentences = []
     for dataset, own in cells.groupby("dataset", sort=False):
-        found: dict[str, dict[str, list[Difference]]] = {}  # by role, then by name
-        for place, at in own.groupby("d"):
-            ours = at[at["role"] == DL2PA]
-            if ours.empty:
-                continue
-            top = best(ours)
-            for _, rival in at[at["role"].isin(rivals)].iterrows():
-                of_role = found.setdefault(rival["role"], {})
-                of_role.setdefault(_rival(rival), []).append(difference(top, rival, place))
-        if not found:
-            continue
-        told = "; ".join(
-            f"against {name}: {verdicts(differences)}"
-            for role in rivals
-            for name, differences in sorted(found.get(role, {}).items())
-        )
-        ends = " ".join(filter(None, (_depends(*one) for one in found.items())))
-        lead = f"{_on(dataset, cells)}DL2PA (the best of its sets)"
-        sentences.append(f"{lead} {told}. {ends}".strip())
+        texts, ends = [], []
+        for role in rivals:
+            found = [gains for at in instances(own) if (gains := _gains(at, role))]
+            for name in sorted({name for gains in found for name in gains}):
+                told = verdicts(gains[name] for gains in found if name in gains)
+                texts.append(f"against {name}: {told}")
+            ends.append(_depends(role, found))
+        if texts:
+            lead = f"{_on(dataset, cells)}DL2PA (the best of its sets{over(own)})"
+            sentences.append(" ".join([f"{lead} {'; '.join(texts)}.", *filter(None, ends)]))
     return " ".join(sentences)
+
+
+def _gains(instance: pd.DataFrame, role: str) -> dict[str, Difference]:
+    """Return what DL2PA gains on an instance over the best of each name under CE."""
+    ours, theirs = (instance[instance["role"] == one] for one in (DL2PA, role))
+    if ours.empty or theirs.empty:
+        return {}
+    names = theirs.apply(_rival, axis=1)
+    top = best(ours)
+    return {str(name): difference(top, best(own), top["d"]) for name, own in theirs.groupby(names)}
 
 
 def _rival(cell: pd.Series) -> str:
@@ -118,22 +128,33 @@ def _rival(cell: pd.Series) -> str:
     return f"{'PSC cosine' if cell['role'] == PSC else cell['role']} s = {cell['scale']}"
 
 
-def _depends(role: str, found: dict[str, list[Difference]]) -> str:
-    """Say whether the gain over a role is there against an unscaled softmax alone."""
-    wins = {name: {d.place for d in all_ if d.verdict == 1} for name, all_ in found.items()}
-    unscaled = set().union(*(w for n, w in wins.items() if n.endswith(UNSCALED)))
-    scaled = [w for n, w in wins.items() if not n.endswith(UNSCALED)]
-    if not unscaled or not scaled:
-        return ""
-    everywhere = unscaled.intersection(*scaled)
-    if not everywhere:
-        return f"So the gain over {role} depends on an unscaled softmax (s = 1)."
-    kept, lost = (sorted(places, key=float) for places in (everywhere, unscaled - everywhere))
-    text = f"The gain over {role} does not depend on an unscaled softmax at d = {listed(kept)}"
-    return f"{text}; at d = {listed(lost)} it does." if lost else f"{text}."
+def _depends(role: str, found: list[dict[str, Difference]]) -> str:
+    """Say whether the gain over a role is there against an unscaled softmax alone.
+
+    Parameters
+    ----------
+    role : str
+    found : list of dict
+        Of each instance the gain over each method of that role, see `_gains`.
+    """
+    kept: dict[str, bool] = {}  # by d: whether each instance keeps the gain against all scales
+    for gains in found:
+        scaled = [one.verdict for name, one in gains.items() if not name.endswith(UNSCALED)]
+        unscaled = [one for name, one in gains.items() if name.endswith(UNSCALED)]
+        if scaled and unscaled and unscaled[0].verdict == 1:
+            d = unscaled[0].place
+            kept[d] = kept.get(d, True) and min(scaled) == 1
+    yes, no = (sorted((d for d in kept if kept[d] is which), key=float) for which in (True, False))
+    if not yes:
+        depends = f"So the gain over {role} depends on an unscaled softmax (s = 1) at d = "
+        return f"{depends}{listed(no)}." if no else ""
+    text = f"The gain over {role} does not depend on an unscaled softmax at d = {listed(yes)}"
+    return f"{text}; at d = {listed(no)} it does." if no else f"{text}."
 
 
-def role_against(cells: pd.DataFrame, a: str, b: str, *, axis: str = "d") -> str:
+def role_against(
+    cells: pd.DataFrame, a: str, b: str, *, axis: str = "d", by: Sequence[str] = ("dataset",)
+) -> str:
     """Say how the best method of one role stands against the best of another, place by place.
 
     Parameters
@@ -143,46 +164,53 @@ def role_against(cells: pd.DataFrame, a: str, b: str, *, axis: str = "d") -> str
     a, b : str
         Roles.
     axis : str
-        ``d`` or ``imbalance``: what tells places apart.
+        ``d`` or ``imbalance``: what tells places apart; of the other each value has a sentence.
+    by : sequence of str
+        Columns of which each combination has a sentence.
     """
+    other = "imbalance" if axis == "d" else "d"
     sentences = []
-    column = "family" if axis == "imbalance" else "dataset"
-    for dataset, own in cells.groupby(column, sort=False):
-        found = []
-        for place, at in own.groupby(axis):
-            tops = [at[at["role"] == role] for role in (a, b)]
-            if all(len(top) for top in tops):
-                first, second = map(best, tops)
-                found.append(difference(first, second, f"{place:g}"))
-        if found:
-            name = {"imbalance": "rho"}.get(axis, axis)
-            told = verdicts(found, name)
-            sentences.append(f"{_on(dataset, cells, column)}{a} against {b}: {told}.")
+    for (*names, value), own in cells.groupby([*by, other], dropna=False):
+        pairs = [
+            (best(first), best(second))
+            for at in instances(own)
+            if len(first := at[at["role"] == a]) and len(second := at[at["role"] == b])
+        ]
+        if pairs:
+            found = [difference(*pair, f"{pair[0][axis]:g}") for pair in pairs]
+            many = over(pd.DataFrame([first for first, _ in pairs]))
+            lead = "".join(_on(n, cells, column) for n, column in zip(names, by, strict=True))
+            told = verdicts(found, SPELLED.get(axis, axis))
+            sentences.append(f"{lead}{a} against {b}{_at(other, value)}{many}: {told}.")
     return " ".join(sentences)
 
 
-def best_against(cells: pd.DataFrame, a: str, b: str, *, by: str) -> str:
-    """Say how the best method of one role stands against the best of another, whatever their d.
+def weighting(cells: pd.DataFrame) -> str:
+    """Say what the weights of classes in the loss bring by themselves: prototypes are the same.
 
     Parameters
     ----------
     cells : DataFrame
-        See `Runs`.
-    a, b : str
-        Roles.
-    by : str
-        ``network`` or ``dataset``: what they are compared within.
+        See `Runs`; `family` is the dataset without its rho.
     """
+    pairs = weighted_pairs(cells)
+    pairs = pairs.merge(cells[["dataset", "family"]].drop_duplicates(), on="dataset")
+    axis = "imbalance" if pairs["imbalance"].notna().all() else "d"
+    other = "d" if axis == "imbalance" else "imbalance"
     texts = []
-    for name, own in cells.groupby(by, sort=True):
-        tops = [own[own["role"] == role] for role in (a, b)]
-        if all(len(top) for top in tops):
-            first, second = map(best, tops)
-            told = difference(first, second, name)
-            verdict = {1: "better", -1: "worse", 0: "within 2 standard errors"}[told.verdict]
-            rival = f"{second['what']}, d = {second['d']}"
-            texts.append(f"{name}, {verdict} ({100 * told.value:+.1f} points over {rival})")
-    return f"{a} against {b}, the best of each: {'; '.join(texts)}." if texts else ""
+    for (name, value), own in pairs.groupby(["family", other], dropna=False):
+        told = verdicts(_differences(own, axis), SPELLED.get(axis, axis))
+        place = f"{_on(name, pairs, 'family')}{_at(other, value).strip()}"
+        texts.append(f"{place}{over(own)} {told}".strip())
+    if not texts:
+        return ""
+    lead = "What weighting the classes in the loss brings by itself (DL2PA's has it, PSC's has not)"
+    return f"{lead}, on the same prototypes: {'; '.join(texts)}."
+
+
+def _at(column: str, value: Any) -> str:
+    """Return where a sentence is about: `` at d = 9``; nothing where there is no such value."""
+    return "" if pd.isna(value) else f" at {SPELLED.get(column, column)} = {value:g}"
 
 
 def _held(claim: str, each: list[bool]) -> str:

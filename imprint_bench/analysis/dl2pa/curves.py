@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imprint_bench.analysis.dl2pa.axes import parameter_columns
+from imprint_bench.analysis.axes import TRAINING
 from imprint_bench.analysis.dl2pa.claims import dynamic_beats_static
 from imprint_bench.analysis.dl2pa.differences import best, difference
 from imprint_bench.analysis.dl2pa.layout import few_seeds
+from imprint_bench.analysis.dl2pa.places import place_names
 from imprint_bench.analysis.dl2pa.published import CITATION
 from imprint_bench.analysis.dl2pa.roles import PSC, PSC_UNIFORM
 from imprint_bench.analysis.dl2pa.runs import SPREAD, Runs, runs
@@ -18,7 +19,6 @@ from imprint_bench.analysis.paper.view import caption_of, nothing_to_draw
 
 Where = Mapping[str, Any] | None
 UPDATES, UNIFORMITY = "assignment_updates_per_epoch", "loss_uniformity"
-PLACE = ("dataset", "imbalance", "network", "recipe")
 UNNUMBERED = "The paper's curves are printed without numbers."
 MANY = 3  # panels, lines or places that a finding names
 ONCE = 1.0  # update per epoch, as in the paper's main runs
@@ -139,8 +139,8 @@ def _swept(cells: pd.DataFrame, column: str, *, null: float = float("nan")) -> p
         return pd.DataFrame()
     x = pd.to_numeric(cells[column]).astype(float).fillna(null)
     frame = cells.assign(x=x)[x.notna()]
-    others = [c for c in parameter_columns(cells) if c != column]
-    frame = frame.assign(group=numbered(frame, [*PLACE, "head", "prototypes", "loss", *others]))
+    others = [c for c in (*TRAINING.kinds(cells), *TRAINING.parameters(cells)) if c != column]
+    frame = frame.assign(group=numbered(frame, [*TRAINING.place(cells, but=("d",)), *others]))
     several = frame.groupby(["group", "d"])["x"].transform("nunique") > 1
     frame = frame[several]
     if frame.empty:
@@ -155,8 +155,9 @@ def _twins(cells: pd.DataFrame) -> pd.DataFrame:
     if "assignment" not in cells:
         return pd.DataFrame()
     fixed = cells[cells["assignment"].isin(["dynamic", "static"])]
-    others = [c for c in parameter_columns(fixed) if not c.startswith("assignment_")]
-    keys = [*PLACE, "head", "prototypes", "loss", *others]
+    others = [*TRAINING.kinds(fixed), *TRAINING.parameters(fixed)]
+    keys = [*TRAINING.place(fixed, but=("d",)), *others]
+    keys = [c for c in keys if not c.startswith("assignment")]
     fixed = fixed.assign(twins=numbered(fixed, keys))
     both = fixed.groupby(["twins", "d"])["assignment"].transform("nunique") == 2
     fixed = fixed[both & (fixed[both].groupby("twins")["d"].transform("nunique") > 1)]
@@ -185,13 +186,11 @@ def curves(frame: pd.DataFrame, line: pd.Series, series: pd.Series) -> pd.DataFr
 
 def _panels(frame: pd.DataFrame) -> pd.Series:
     """Return the name of the panel of every row: what tells instances apart, and the method."""
-    columns = ["dataset", *(c for c in PLACE[1:] if len(frame[c].drop_duplicates()) > 1)]
-    texts = frame[columns].astype(object).where(frame[columns].notna(), "").astype(str)
-    names = texts.agg(" · ".join, axis=1)
-    # Two groups that are made of the same have the name of the method, too.
-    shared = frame.groupby("what")["group"].transform("nunique") > frame["dataset"].nunique()
+    names = place_names(frame)
+    # Two groups of one place that are made of the same have the name of the method, too.
+    shared = frame.groupby([names, frame["what"]])["group"].transform("nunique") > 1
     parts = frame["what"].str.rsplit(" · ", n=1).str.join("\n")  # the loss has a line of its own
-    method = parts.where(~shared, parts + " (" + frame["label"] + ")")
+    method = parts.where(~shared, parts + "\n" + frame["label"])
     return names.where(method == "", names + "\n" + method)
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from imprint_bench.analysis.dl2pa.axes import INSTANCE, parameter_columns
+from imprint_bench.analysis.axes import TRAINING
+from imprint_bench.analysis.cells import number
 from imprint_bench.analysis.labels import listed
 
 ERRORS = 2  # standard errors from which two means are told apart
@@ -56,6 +57,16 @@ def best(cells: pd.DataFrame, *, least: bool = False) -> pd.Series:
 def verdicts(found: Iterable[Difference], axis: str = "d") -> str:
     """Return where a method is better, where worse, and where it cannot be told.
 
+    Several differences at one place (of several networks, or of several sets) are alike, or
+    the place is mixed.
+
+    Parameters
+    ----------
+    found : iterable of Difference
+        Their places are numbers.
+    axis : str
+        What the places are values of.
+
     Examples
     --------
     >>> verdicts([Difference("3", 0.184, 0.01), Difference("25", 0.001, 0.01)])
@@ -64,13 +75,14 @@ def verdicts(found: Iterable[Difference], axis: str = "d") -> str:
     places: dict[str, list[Difference]] = {}
     for one in found:
         places.setdefault(one.place, []).append(one)
-    groups: dict[str, list[str]] = {"better": [], "worse": [], "within 2 standard errors": []}
-    for place, several in places.items():
+    names = {1: "better", -1: "worse", 0: "within 2 standard errors", None: "mixed"}
+    groups: dict[str, list[str]] = {name: [] for name in names.values()}
+    for place in sorted(places, key=float):
+        several = places[place]
         signs = {one.verdict for one in several}
-        name = {1: "better", -1: "worse"}.get(signs.pop() if len(signs) == 1 else 0, "")
         low, high = (100 * f(one.value for one in several) for f in (min, max))
         points = f"{low:+.1f}" if f"{low:.1f}" == f"{high:.1f}" else f"{low:+.1f} to {high:+.1f}"
-        groups[name or "within 2 standard errors"].append(f"{place} ({points})")
+        groups[names[signs.pop() if len(signs) == 1 else None]].append(f"{place} ({points})")
     texts, unit = [], " points"
     for name, listing in groups.items():
         if listing:
@@ -81,28 +93,47 @@ def verdicts(found: Iterable[Difference], axis: str = "d") -> str:
 
 
 def static_pairs(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return every dynamic method beside its twin that is held static, a row per instance.
+    """Return every dynamic method beside its twin that is held static, see `twins`."""
+    return twins(cells, "assignment", "dynamic", "static")
+
+
+def weighted_pairs(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return every fixed set under a loss that weights classes beside its twin without weights."""
+    column = "loss_balanced"
+    if column in cells:
+        cells = cells.assign(**{column: cells[column].astype(str).str.lower()})
+    return twins(cells, column, "true", "false")
+
+
+def twins(cells: pd.DataFrame, column: str, first: str, second: str) -> pd.DataFrame:
+    """Return pairs of methods on one instance that differ by one column alone.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        See `Runs`.
+    column : str
+        A part with its parameters, or a parameter.
+    first, second : str
+        Its values; the difference is that of the first less the second.
 
     Returns
     -------
     pairs : DataFrame
-        `dataset`, `imbalance`, `network`, `recipe`, `d`, `n_classes`; `role`, `what`, `label`
-        (of the dynamic one), `label_static`; `difference` and `error`, fractions.
+        The columns of an instance, `n_classes`; `role`, `what`, `label` (of the first),
+        `label_other`; `difference` and `error`, fractions. In the order of d.
     """
-    fixed = cells[cells["assignment"].notna()] if "assignment" in cells else cells.iloc[:0]
-    params = [c for c in parameter_columns(fixed) if not c.startswith("assignment_")]
-    place = list(INSTANCE)
-    keys = [*place, "head", "prototypes", "loss", *params]
-    key = (
-        fixed[keys].astype(object).where(fixed[keys].notna(), "").astype(str).agg("|".join, axis=1)
-    )
+    place, named = TRAINING.place(cells), ["n_classes", "role", "what", "label"]
+    both = cells[cells[column].isin([first, second])] if column in cells else cells.iloc[:0]
+    own = [c for c in map(str, both) if c == column or c.startswith(f"{column}_")]
+    parts = [*TRAINING.kinds(both), *TRAINING.parameters(both)]
+    which, _ = number(both[[*place, *(c for c in parts if c not in own)]])
     records = []
-    for _, twins in fixed.groupby(key, sort=False):
-        for _, a in twins[twins["assignment"] == "dynamic"].iterrows():
-            for _, b in twins[twins["assignment"] == "static"].iterrows():
+    for _, alike in both.groupby(which):
+        for _, a in alike[alike[column] == first].iterrows():
+            for _, b in alike[alike[column] == second].iterrows():
                 told = difference(a, b, a["d"])
-                names = {"label": a["label"], "label_static": b["label"]}
-                record = a[[*place, "n_classes", "role", "what"]].to_dict() | names
+                record = a[[*place, *named]].to_dict() | {"label_other": b["label"]}
                 records.append(record | {"difference": told.value, "error": told.error})
-    columns = [*place, "n_classes", "role", "what", "label", "label_static", "difference", "error"]
+    columns = [*place, *named, "label_other", "difference", "error"]
     return pd.DataFrame(records, columns=columns).sort_values("d", kind="stable")

@@ -1,6 +1,6 @@
 """Numbers of sets of vectors: table 7 of DL2PA and what figures 2 and 3a show."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +37,19 @@ GAUSSIAN = "Gaussian points"
 FOUND = 0.02  # from which a cosine is not the one of the paper, which has two decimals
 ROUNDING = 1e-9  # by which cosines that are equal in truth may differ
 COSINES = ("max_cosine", "min_cosine")
+NOT_MADE = "Word2Vec (not made: it needs a table of word vectors)"
+SHOWN = (
+    Column("set", "set"),
+    Column("d", "d", COUNT),
+    Column("max_cosine", "max cos", NUMBER),
+    Column("bound", "bound on max", NUMBER),
+    Column("min_cosine", "min cos", NUMBER),
+    Column("mean_cosine", "mean cos", NUMBER),
+)
+PAPERS = (
+    Column("paper_max_cosine", "paper max", NUMBER),
+    Column("paper_min_cosine", "paper min", NUMBER),
+)
 ZERO_SUM = (
     "The mean cosine of every set whose vectors sum to zero is -1/(c - 1): it says nothing about "
     "the closest pair."
@@ -128,46 +141,33 @@ def table7(
     Saadabadi et al., "Hyperspherical Classification with Dynamic Label-to-Prototype Assignment",
     CVPR 2024, table 7.
     """
-    make = needed(prototypes, at="dl2pa_table7")
-    records = [
-        {
-            "d": size,
-            "set": one.name,
-            "row": one.row,
-            **_cosines(make(one.kind, c, size, **one.params)),
-        }
-        for size in d
-        for one in SETS
-        if exists(one, c, size)
-    ]
-    frame = pd.DataFrame(records)
-    papers = published_geometry()
-    papers = papers[papers["c"] == c].rename(
-        columns={"set": "row", **{name: f"paper_{name}" for name in COSINES}}
-    )
-    frame = frame.merge(papers.drop(columns="c"), on=["d", "row"], how="left")
-    left = papers[papers["row"].eq("Word2Vec") & papers["d"].isin(d)].drop(columns="c")
-    finding = _finding(frame)
-    if len(left):
-        more = left.assign(set="Word2Vec (not made: it needs a table of word vectors)")
-        frame = pd.concat([frame, more], ignore_index=True)
-    frame = frame.sort_values("d", ascending=False, kind="stable", ignore_index=True)
+    frame = _cosines_beside(needed(prototypes, at="dl2pa_table7"), c, d)
     known = frame["paper_max_cosine"].notna().any()
-    columns = (
-        Column("set", "set"),
-        Column("d", "d", COUNT),
-        Column("max_cosine", "max cos", NUMBER),
-        Column("bound", "bound on max", NUMBER),
-        Column("min_cosine", "min cos", NUMBER),
-        Column("mean_cosine", "mean cos", NUMBER),
-        *((Column("paper_max_cosine", "paper max", NUMBER),
-           Column("paper_min_cosine", "paper min", NUMBER)) if known else ()),
-    )  # fmt: skip
-    out = frame[[column.name for column in columns]]
+    columns = (*SHOWN, *PAPERS) if known else SHOWN
+    finding = _finding(frame)
     caption = " ".join([finding, *_remarks(c)])
     title = f"DL2PA table 7: cosines between {c} prototypes"
     data = {"_exact": frame.drop(columns="row")}
+    out = frame[[column.name for column in columns]]
     return Table("dl2pa_table7", title, caption, columns, out, data=data, finding=finding)
+
+
+def _cosines_beside(make: Prototypes, c: int, sizes: Sequence[int]) -> pd.DataFrame:
+    """Return the cosines of every set at every d, the paper's beside; then what is not made."""
+    records = [
+        {"d": d, "set": one.name, "row": one.row, **_cosines(made(make, one, c, d))}
+        for d in sizes
+        for one in SETS
+        if exists(one, c, d)
+    ]
+    papers = published_geometry()
+    papers = papers[(papers["c"] == c) & papers["d"].isin(sizes)].drop(columns="c")
+    papers = papers.rename(columns={"set": "row", **{name: f"paper_{name}" for name in COSINES}})
+    frame = pd.DataFrame(records).merge(papers, on=["d", "row"], how="left")
+    left = papers[papers["row"] == "Word2Vec"]
+    if len(left):
+        frame = pd.concat([frame, left.assign(set=NOT_MADE)], ignore_index=True)
+    return frame.sort_values("d", ascending=False, kind="stable", ignore_index=True)
 
 
 def _cosines(made_set: Any) -> dict[str, float]:

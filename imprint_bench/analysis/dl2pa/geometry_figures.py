@@ -63,23 +63,15 @@ def figure2a(
     CVPR 2024, figure 2a.
     """
     make = needed(prototypes, at="dl2pa_figure2a")
+    level = float(made(make, PUBLISHED, c, d).certificate.mean_cosine)
     records = [
         (f"Gaussian, std = {std:g}", std, mean, _mean_cosine(c, d, mean, std, draws))
         for std in stds
         for mean in MEANS.tolist()
     ]
-    level = float(made(make, PUBLISHED, c, d).certificate.mean_cosine)
     records += [(PUBLISHED.name, np.nan, mean, level) for mean in (MEANS[0], MEANS[-1])]
     data = pd.DataFrame(records, columns=["line", "std", "mean", "mean_cosine"])
-    papers = published_points("figure2a").dropna(subset="std")
-    ends = data[data["mean"] == MEANS[-1]].merge(papers[["std", "value"]], on="std")
-    told = ", ".join(f"{r.mean_cosine:.2f} at std {r.std:g}" for r in ends.itertuples())
-    read = ", ".join(f"{value:.2f}" for value in ends["value"])
-    finding = (
-        f"At mean 2 the mean cosine of Gaussian points is {told} (in the paper about {read}); that "
-        f"of the published prototypes is {level:.4f} (in the paper -0.01), and -1/(c - 1) is "
-        f"{-1 / (c - 1):.4f}."
-    ) if len(ends) else f"The mean cosine of the published prototypes is {level:.4f}."  # fmt: skip
+    finding = _beside_the_papers(data, level, c)
     caption = " ".join([
         finding,
         f"Mean cosine between {c} points in {d} dimensions over the mean of their values, by the "
@@ -213,6 +205,21 @@ def figure3a(
     title = "DL2PA figure 3a: average cosine of each prototype to the others"
     picture = draw_sorted(data, level=-1 / (c - 1))
     return Drawing("dl2pa_figure3a", title, caption, picture, {"": data}, finding)
+
+
+def _beside_the_papers(data: pd.DataFrame, level: float, c: int) -> str:
+    """Say which mean cosines Gaussian points have at mean 2, and prototypes; the paper's beside."""
+    papers = published_points("figure2a").dropna(subset="std")
+    ends = data[data["mean"] == MEANS[-1]].merge(papers[["std", "value"]], on="std")
+    if ends.empty:
+        return f"The mean cosine of the published prototypes is {level:.4f}."
+    told = ", ".join(f"{r.mean_cosine:.2f} at std {r.std:g}" for r in ends.itertuples())
+    read = ", ".join(f"{value:.2f}" for value in ends["value"])
+    return (
+        f"At mean 2 the mean cosine of Gaussian points is {told} (in the paper about {read}); that "
+        f"of the published prototypes is {level:.4f} (in the paper -0.01), and -1/(c - 1) is "
+        f"{-1 / (c - 1):.4f}."
+    )
 
 
 def _mean_cosine(c: int, d: int, mean: float, std: float, draws: int) -> float:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from imprint_bench.analysis.axes import TRAINING
+from imprint_bench.analysis.dl2pa.places import SPELLED
 from imprint_bench.analysis.dl2pa.published import CITATION, beside, family, paper_dataset
 from imprint_bench.analysis.dl2pa.roles import MEANING, in_order
 from imprint_bench.analysis.dl2pa.runs import SPREAD, Runs
@@ -12,7 +14,6 @@ from imprint_bench.errors import IncompleteError
 
 NOT_RUN = ""  # label and description of a row of the paper that nothing here plays
 METHOD = (Column("role", "role"), Column("what", "made of"), Column("label", "method"))
-SPELLED = {"d": "d", "imbalance": "rho"}
 NO_CLAIM = "No two methods in view bear on a claim of the paper."
 
 
@@ -24,7 +25,7 @@ def balanced(view: Runs) -> Runs:
     IncompleteError
         If there are none.
     """
-    kept = view.only(~is_long_tailed(view.cells))
+    kept = view.only(~view.cells["long_tailed"])
     if kept.cells.empty:
         raise IncompleteError("results: no training runs on balanced data are in view.")
     return kept
@@ -38,15 +39,10 @@ def long_tailed(view: Runs) -> Runs:
     IncompleteError
         If there are none.
     """
-    kept = view.only(is_long_tailed(view.cells))
+    kept = view.only(view.cells["long_tailed"])
     if kept.cells.empty:
         raise IncompleteError("results: no training runs on long-tailed data are in view.")
     return kept
-
-
-def is_long_tailed(cells: pd.DataFrame) -> pd.Series:
-    """Return which cells are of long-tailed data: they have a rho, or its name says so."""
-    return cells["imbalance"].notna() | cells["dataset"].map(family).str.endswith("_lt")
 
 
 def playing(view: Runs, roles: Sequence[str]) -> Runs:
@@ -115,8 +111,7 @@ def wide(
     cells = view.cells.assign(
         dataset=view.cells["dataset"].map(family), d=view.cells["d"].astype("Int64")
     )
-    keys = ["dataset", "network", "recipe", "role", "what", "label", "scale"]
-    keys += ["d"] if over == "imbalance" else ["imbalance"]
+    keys = [*TRAINING.place(cells, but=(over,)), "role", "what", "label", "scale"]
     steps = sorted(cells[over].dropna().unique().tolist())
     rows = cells[keys].drop_duplicates()
     absent = _roles_not_run(rows.assign(**{over: steps[0]}), table, over)
@@ -129,7 +124,8 @@ def wide(
         own = cells.loc[cells[over] == step, [*keys, "accuracy_mean", "accuracy_std"]]
         found = rows.merge(own, on=keys, how="left")
         papers = beside(rows.assign(**{over: step}), table)[0]
-        name, heading = f"{SPELLED[over]}{step:g}", f"{SPELLED[over]} = {step:g}, %"
+        axis = SPELLED.get(over, over)
+        name, heading = f"{axis}{step:g}", f"{axis} = {step:g}, %"
         made = {
             name: (heading, found["accuracy_mean"]),
             f"{name}_std": ("± std", found["accuracy_std"]),
@@ -191,7 +187,7 @@ def few_seeds(view: Runs) -> str:
 def _places(frame: pd.DataFrame) -> list[Column]:
     """Return the columns that name an instance: the dataset, and what else tells rows apart."""
     columns = [Column("dataset", "dataset")]
-    for name in ("network", "recipe"):
+    for name in TRAINING.place(frame, but=("dataset", "imbalance", "d")):
         if len(set(frame[name].dropna()) - {NOT_RUN}) > 1:
             columns.append(Column(name, name))
     if "imbalance" in frame and frame["imbalance"].notna().any():
@@ -207,8 +203,7 @@ def _not_run(left: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     made = made.assign(
         dataset=made["dataset"].map(names), what=NOT_RUN, label=NOT_RUN, recipe=NOT_RUN
     )
-    return made[["dataset", "network", "recipe", "imbalance", "d", "role", "what", "label",
-                 "paper_mean", "paper_std"]]  # fmt: skip
+    return made[[*TRAINING.place(made), "role", "what", "label", "paper_mean", "paper_std"]]
 
 
 def _roles_not_run(rows: pd.DataFrame, table: str, over: str) -> pd.DataFrame:

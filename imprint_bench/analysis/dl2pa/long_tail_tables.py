@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from imprint_bench.analysis.dl2pa.claims import best_against, role_against
+from imprint_bench.analysis.dl2pa.claims import role_against, weighting
 from imprint_bench.analysis.dl2pa.layout import finished, long, long_tailed, playing, wide
 from imprint_bench.analysis.dl2pa.published import family
 from imprint_bench.analysis.dl2pa.roles import DL2PA, ETF, PSC, ROLES
@@ -65,9 +65,8 @@ def table5(rows: pd.DataFrame, *, where: Where = None, allow_incomplete: bool = 
     Saadabadi et al., CVPR 2024, table 5.
     """
     view = _seen(rows, where, allow_incomplete)
-    said = [best_against(view.cells, DL2PA, role, by="dataset") for role in (PSC, ETF)]
     title = "long-tailed data by d"
-    return finished("5", title, view, long(view, "table5"), said, RHO)
+    return finished("5", title, view, long(view, "table5"), _claims(view, axis="d"), RHO)
 
 
 def table6(rows: pd.DataFrame, *, where: Where = None, allow_incomplete: bool = False) -> Table:
@@ -106,7 +105,8 @@ def _by_rho(view: Runs) -> Runs:
     return kept
 
 
-def _claims(view: Runs) -> list[str]:
-    """Say how DL2PA stands against PSC and ETF, rho by rho."""
+def _claims(view: Runs, *, axis: str = "imbalance") -> list[str]:
+    """Say how DL2PA stands against PSC and ETF, and what the weights of classes do."""
     cells = view.cells.assign(family=view.cells["dataset"].map(family))
-    return [role_against(cells, DL2PA, role, axis="imbalance") for role in (PSC, ETF)]
+    told = [role_against(cells, DL2PA, role, axis=axis, by=("family",)) for role in (PSC, ETF)]
+    return [*told, weighting(cells)]

@@ -3,16 +3,17 @@
 import numpy as np
 import pandas as pd
 
+from imprint_bench.analysis.axes import TRAINING
 from imprint_bench.analysis.cells import Cells
-from imprint_bench.analysis.dl2pa.axes import INSTANCE, kinds, parameter_columns, place_label
+from imprint_bench.analysis.dl2pa.places import place_label
 from imprint_bench.analysis.gaps import MISSING, NAMED, OK
 from imprint_bench.errors import StoreError
 
 
 def lacking(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the axes and the status of the trials without a result."""
-    axes = [c for c in (*INSTANCE, "method", "seed") if c in rows]
-    shown = [*axes, *kinds(rows), *parameter_columns(rows), "status"]
+    shown = [*TRAINING.place(rows), "method", "seed", *TRAINING.kinds(rows)]
+    shown += [*TRAINING.parameters(rows), "status"]
     found = rows.loc[rows["accuracy"].isna() | (rows["status"] != OK), shown]
     return found.dropna(axis="columns", how="all").reset_index(drop=True)
 

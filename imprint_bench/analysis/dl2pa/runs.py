@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from imprint_bench.analysis.axes import TRAINING
 from imprint_bench.analysis.cells import DECIMALS, Cells, number
-from imprint_bench.analysis.dl2pa.axes import INSTANCE, kinds, parameter_columns
 from imprint_bench.analysis.dl2pa.missing import gaps, lacking, refuse_twins, remedy
-from imprint_bench.analysis.dl2pa.published import rho_in
+from imprint_bench.analysis.dl2pa.published import family, rho_in
 from imprint_bench.analysis.dl2pa.roles import describe, role_of, scale_of
 from imprint_bench.analysis.frames import select
 from imprint_bench.analysis.labels import spell
@@ -36,8 +36,9 @@ class Runs:
     Attributes
     ----------
     cells : DataFrame
-        A row per method and instance that exist: the columns of an instance, `method`, `label`
-        (of the method), `role` and `what` (see `roles`), `scale` (text), the parameters, `lr`,
+        A row per method and instance that exist: the columns of an instance (`imbalance`: rho,
+        null where data are balanced or it is not known), `long_tailed`, `method`, `label` (of
+        the method), `role` and `what` (see `roles`), `scale` (text), the parameters, `lr`,
         `n_classes` and `n_seeds`; of each measure its mean under its own name with ``_mean``,
         and its sample standard deviation with ``_std`` (NaN for one seed).
     rows : DataFrame
@@ -86,9 +87,9 @@ def runs(
     found = select(training_rows(rows), where).reset_index(drop=True)
     if found.empty:
         raise IncompleteError("results: no training runs are in view; run a sweep of fixed/ first.")
-    params = parameter_columns(found)
+    params = TRAINING.parameters(found)
     found = _with_imbalance(found).assign(**{c: found[c].map(_plain) for c in params})
-    places = [column for column in INSTANCE if column in found]
+    places = TRAINING.place(found)
     instance, instances = number(found[places])
     told = _telling(found, instance, params)
     method, methods = number(told)
@@ -108,7 +109,8 @@ def runs(
     at, which = np.nonzero(~cells.missing & ~cells.absent)
     kept = found.assign(cell=cells.cell)[cells.ok]
     kept = kept[kept["cell"].isin(at * len(methods) + which)]
-    frame = _summary(kept, [*places, "method", *kinds(found), *params])
+    axes = [*places, "long_tailed", "method", *TRAINING.kinds(found), *params]
+    frame = _summary(kept, axes)
     frame = frame.assign(label=methods["label"].to_numpy()[frame.index % len(methods)])
     frame = frame.assign(role=role_of(frame), what=describe(frame), scale=scale_of(frame))
     return Runs(frame, kept.reset_index(drop=True), notes)
@@ -120,12 +122,17 @@ def training_rows(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_imbalance(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows whose `imbalance` is known also where a trial has no result."""
+    """Return rows whose `imbalance` is known also where a trial has no result, and `long_tailed`.
+
+    A rho of 1 is balanced; data whose rho is not known are long-tailed if their name says so.
+    """
     own = pd.to_numeric(rows.get("imbalance", pd.Series(np.nan, rows.index))).astype(float)
     of_dataset = own.groupby(rows["dataset"])
     one = of_dataset.transform("nunique") == 1
     own = own.where(own.notna() | ~one, of_dataset.transform("first"))
-    return rows.assign(imbalance=own.fillna(rows["dataset"].map(rho_in).astype(float)))
+    own = own.fillna(rows["dataset"].map(rho_in).astype(float))
+    named = rows["dataset"].map(family).str.endswith("_lt")
+    return rows.assign(imbalance=own.where(own < 1), long_tailed=(own < 1) | (own.isna() & named))
 
 
 def _telling(rows: pd.DataFrame, instance: np.ndarray, params: list[str]) -> pd.DataFrame:

@@ -5,15 +5,16 @@ from typing import Any
 
 import pandas as pd
 
+from imprint_bench.analysis.axes import TRAINING
 from imprint_bench.analysis.dl2pa.claims import (
     against_scales,
-    best_against,
     dynamic_beats_static,
     role_against,
     sets_agree,
 )
 from imprint_bench.analysis.dl2pa.differences import best, difference
 from imprint_bench.analysis.dl2pa.layout import balanced, finished, long, playing, wide
+from imprint_bench.analysis.dl2pa.places import instances, place_names
 from imprint_bench.analysis.dl2pa.roles import (
     DL2PA,
     DYNAMIC_CE,
@@ -111,7 +112,7 @@ def table3(rows: pd.DataFrame, *, where: Where = None, allow_incomplete: bool = 
     Saadabadi et al., CVPR 2024, table 3.
     """
     view = playing(_seen(rows, where, allow_incomplete), ROLES)
-    said = [best_against(view.cells, DL2PA, PSC, by="network")]
+    said = [role_against(view.cells, DL2PA, PSC, by=("dataset", "network"))]
     remark = "The paper's DNC, Goto et al. and Kasarla et al. are copied from their papers."
     return finished("3", "accuracy by network", view, long(view, "table3"), said, remark)
 
@@ -165,7 +166,7 @@ def _nearest(cells: pd.DataFrame, share: float) -> pd.Series:
         raise IncompleteError("results: no training run says how many classes it has.")
     d = cells["d"].astype(float)
     off = (d - share * cells["n_classes"]).abs()
-    place = [cells[column].astype(object) for column in ("dataset", "network", "recipe")]
+    place = [cells[column].astype(object) for column in TRAINING.place(cells, but=("d",))]
     near = off == off.groupby(place, dropna=False).transform("min")
     # Of two d that are as near the larger counts.
     return near & (d == d.where(near).groupby(place, dropna=False).transform("max"))
@@ -174,15 +175,17 @@ def _nearest(cells: pd.DataFrame, share: float) -> pd.Series:
 def _half_against_all(cells: pd.DataFrame, at_c: pd.Series, at_half: pd.Series) -> str:
     """Say how DL2PA at half as many dimensions stands against the best other at d = c."""
     texts = []
-    for dataset, own in cells.groupby("dataset", sort=False):
+    names = place_names(cells)
+    verdict = {1: "better than", -1: "worse than", 0: "within 2 standard errors of"}
+    for own in instances(cells, but=("d",)):
         ours = own[(own["role"] == DL2PA) & at_half.loc[own.index]]
         others = own[(own["role"] != DL2PA) & at_c.loc[own.index]]
         if len(ours) and len(others):
             first, second = best(ours), best(others)
             told = difference(first, second, "")
-            verdict = {1: "better than", -1: "worse than", 0: "within 2 standard errors of"}
             texts.append(
-                f"{dataset}: DL2PA at d = {first['d']} is {verdict[told.verdict]} the best other "
-                f"at d = {second['d']}, {second['what']} ({100 * told.value:+.1f} points)"
+                f"{names[own.index[0]]}: DL2PA at d = {first['d']} is {verdict[told.verdict]} the "
+                f"best other at d = {second['d']}, {second['what']} "
+                f"({100 * told.value:+.1f} points)"
             )
     return f"{'; '.join(texts)}." if texts else ""

@@ -132,7 +132,17 @@ class FixedPrototypeHead(Head):
         features : Tensor of shape (B, d)
             As `forward` takes them; they are detached here, and normalized if the head does.
         labels : int64 Tensor of shape (B,)
+
+        Raises
+        ------
+        DataError
+            For wrong shapes.
         """
+        if features.ndim != 2 or features.shape[1] != self.d or len(labels) != len(features):
+            raise DataError(
+                f"head: expected features of shape (B, {self.d}) and B labels, got "
+                f"{tuple(features.shape)} and {tuple(labels.shape)}."
+            )
         if self.means is not None:
             self.means.update(features, labels)
 

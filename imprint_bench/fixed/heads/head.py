@@ -120,7 +120,8 @@ class Head(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the sizes, for `print`."""
-        return f"{self.d}, {self.n_classes}"
+        scale = "" if self.scale is None else f", scale={self.scale:g}"
+        return f"d={self.d}, classes={self.n_classes}{scale}"
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         there = state.get(prefix + self.matrix)
