@@ -30,9 +30,10 @@ class Set(NamedTuple):
 HPN_SET = Set("HPN", "hpn", {}, "HPN")
 SIMPLEX = Set("simplex ETF", "simplex", {}, "ETF")
 PUBLISHED = Set("DL2PA as published", "gaussian_potential", AS_PUBLISHED, "DL2PA")
+CONVERGED = Set("DL2PA, converged", "gaussian_potential", {}, "DL2PA")
 SPREAD = Set("equidistributed", "equidistributed", {}, "DL2PA")
 RANDOM = Set("random", "random", {}, "")
-SETS = (HPN_SET, SIMPLEX, PUBLISHED, SPREAD, RANDOM)
+SETS = (HPN_SET, SIMPLEX, PUBLISHED, CONVERGED, SPREAD, RANDOM)
 GAUSSIAN = "Gaussian points"
 FOUND = 0.02  # from which a cosine is not the one of the paper, which has two decimals
 ROUNDING = 1e-9  # by which cosines that are equal in truth may differ
@@ -182,7 +183,8 @@ def _remarks(c: int) -> list[str]:
         f"Largest, smallest and mean cosine of two of {c} unit vectors, and the best known lower "
         "bound on the largest (Rankin; linear programming for c > 2d).",
         "DL2PA as published: the Gaussian potential, t = 2, learning rate 0.1, 1,000 steps; "
-        "equidistributed: closed forms where they are optimal, else refined.",
+        "converged: the same with a learning rate of c/2, as the methods dl2pa_static and "
+        "dl2pa_dynamic have it; equidistributed: closed forms where they are optimal, else refined.",
         ZERO_SUM,
         f"Paper: {CITATION}, table 7. Its largest cosines of 0.0 for ETF and DL2PA at d = 100 come "
         "from a diagonal set to zero before the maximum (the true one is -0.0101); its HPN at "
