@@ -13,7 +13,7 @@ DATA = ("dataset.digit_pairs.pairs.n_train=20", "dataset.digit_pairs.pairs.n_tes
 
 
 def test_a_sweep_that_trains_runs_from_the_command_line_and_is_not_run_twice(run, elsewhere):
-    arguments = (*QUICK, *DATA, "recipe.digit_pairs.epochs=1", "paths.results=out")
+    arguments = (*QUICK, *DATA, "recipe.quick.epochs=1", "paths.results=out")
     code, out, err = run(*arguments)
     assert (code, err) == (0, "")
     assert "1 runs: 0 in the store, 1 to train." in out
@@ -59,7 +59,7 @@ def test_a_mistake_gets_one_sentence_before_anything_is_trained(sentence, run, e
 
 
 def test_a_run_that_is_killed_goes_on_from_its_checkpoint_to_the_same_bits(run, elsewhere):
-    arguments = (*QUICK, "recipe.digit_pairs.epochs=6", "train.checkpoint_seconds=0.05")
+    arguments = (*QUICK, "recipe.quick.epochs=6", "train.checkpoint_seconds=0.05")
     command = [sys.executable, "-m", "imprint_bench", *arguments, "paths.results=killed"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -184,7 +184,8 @@ def _remarks(c: int) -> list[str]:
         "bound on the largest (Rankin; linear programming for c > 2d).",
         "DL2PA as published: the Gaussian potential, t = 2, learning rate 0.1, 1,000 steps; "
         "converged: the same with a learning rate of c/2, as the methods dl2pa_static and "
-        "dl2pa_dynamic have it; equidistributed: closed forms where they are optimal, else refined.",
+        "dl2pa_dynamic have it; equidistributed: closed forms where they are optimal, else "
+        "refined.",
         ZERO_SUM,
         f"Paper: {CITATION}, table 7. Its largest cosines of 0.0 for ETF and DL2PA at d = 100 come "
         "from a diagonal set to zero before the maximum (the true one is -0.0101); its HPN at "
