@@ -16,12 +16,12 @@ def test_a_sweep_that_trains_runs_from_the_command_line_and_is_not_run_twice(run
     arguments = (*QUICK, *DATA, "recipe.quick.epochs=1", "paths.results=out")
     code, out, err = run(*arguments)
     assert (code, err) == (0, "")
-    assert "1 runs: 0 in the store, 1 to train." in out
+    assert "1 run: 0 in the store, 1 to train." in out
     assert "dl2pa dynamic" in out
     assert (elsewhere / "out/reports/fixed/quickstart/index.html").is_file()
     code, out, _ = run(*arguments)
     assert code == 0
-    assert "1 runs: 1 in the store, 0 to train." in out
+    assert "1 run: 1 in the store, 0 to train." in out
 
 
 def test_a_plan_is_shown_and_nothing_is_written(run, elsewhere):
