@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from imprint_bench.errors import DataError
 from imprint_bench.fixed.core.losses.sphere import unit_rows
 from imprint_bench.fixed.heads.head import Head
+from imprint_bench.fixed.network_file import read_content
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,10 @@ class KeptHead:
         kept = torch.zeros(len(vectors)) if bias is None else bias.detach().cpu().float().clone()
         return cls(vectors, kept, head.scale or 1.0, head.normalizes_features)
 
+    def plain(self) -> dict[str, Any]:
+        """Return the attributes by their names, for `network_file.write_network_file`."""
+        return dict(vars(self))
+
     def logits(self, features: Tensor) -> Tensor:
         """Return the logits of shape (n, c) of features of shape (n, d)."""
         z = unit_rows(features) if self.normalizes_features else features
@@ -55,8 +60,6 @@ def load_head(path: Path) -> KeptHead:
     DataError
         If it is no network file, or keeps no head.
     """
-    from imprint_bench.fixed.network_file import read_content
-
     kept = read_content(path).get("head")
     if not isinstance(kept, Mapping) or set(kept) != set(KeptHead.__dataclass_fields__):
         raise DataError(f"{path.absolute()}: keeps no head; train it again with train.keep=true.")

@@ -16,8 +16,6 @@ from imprint_bench.params import AtLeast, PositiveInt, check_value
 if TYPE_CHECKING:
     from torch import nn
 
-    from imprint_bench.fixed.kept_head import KeptHead
-
 FORMAT = 1
 CHANNELS = (1, 3)
 EXPECTED = "expected a whole file that a training run of imprint_bench has written"
@@ -95,7 +93,7 @@ def write_network_file(
     std: Sequence[float],
     classes: Sequence[Any] | None = None,
     remark: Mapping[str, Any] | None = None,
-    head: "KeptHead | None" = None,
+    head: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a trained network in one atomic step; see `NetworkFile` for the parameters.
 
@@ -106,8 +104,8 @@ def write_network_file(
     ----------
     network : torch.nn.Module
         From float (b, channels, h, w) to features (b, d), on any device; without the head.
-    head : KeptHead, optional
-        What it was tested with, for `kept_head.load_head`; it settles no embedding.
+    head : Mapping[str, Any], optional
+        What it was tested with, as `kept_head` has it; it settles no embedding.
     path, kind, params, shape, d, mean, std, classes, remark
         Where it goes, and what else is kept.
 
@@ -140,7 +138,7 @@ def write_network_file(
         raise ValueError(f"{error}; expected values of JSON in params, classes, remark") from error
     content = {"imprint_bench network": FORMAT, "metadata": metadata, "state_dict": state}
     if head is not None:
-        content["head"] = dict(vars(head))
+        content["head"] = dict(head)
     with atomic(path) as file:
         torch.save(content, file)
 

@@ -13,29 +13,28 @@ A list in the place of a value stands for several methods of that name.
 
 import itertools
 import json
-import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 from imprint_bench.checks import at_least_one, check_keys
 from imprint_bench.errors import ConfigError
 from imprint_bench.fixed.class_embeddings import read_class_embeddings
-from imprint_bench.fixed.core.assignment import ASSIGNMENTS
 from imprint_bench.fixed.core.losses import LOSSES
 from imprint_bench.fixed.core.prototype_set import PROTOTYPES, version_of
+from imprint_bench.fixed.core.rules import ASSIGNMENTS
 from imprint_bench.fixed.heads.head import HEADS
 from imprint_bench.params import (
     check_params,
     check_value,
     settable,
-    with_defaults,
     without_defaults,
 )
 from imprint_bench.plugins import code_of
 from imprint_bench.registry import Registry
 from imprint_bench.training.recipe import Choice
+from imprint_bench.training.values import cell, filled
 
 KEYS = ("head", "loss", "lr")
 FIRST, TRAINED = "first", "trained"
@@ -87,7 +86,7 @@ class TrainingMethod:
             if choice is not None:
                 known = settable(_function(part, choice.kind))
                 columns |= {
-                    f"{part}_{name}": _cell(value, known[name].annotation)
+                    f"{part}_{name}": cell(value, known[name].annotation)
                     for name, value in choice.params.items()
                     if name not in INNER
                 }
@@ -108,7 +107,7 @@ class TrainingMethod:
             return None
         value = self.head.params.get(part) or {DEFAULT_INNER[part]: {}}
         ((name, params),) = value.items()
-        return Choice(name, _filled(_function(part, name), params or {}))
+        return Choice(name, filled(_function(part, name), params or {}))
 
 
 def read_methods(raw: Mapping[str, Any]) -> tuple[TrainingMethod, ...]:
@@ -195,7 +194,7 @@ def _choice(value: Any, part: str, *, at: str) -> Choice:
     if params is not None and not isinstance(params, Mapping):
         raise ConfigError(f"{at}.{name}: expected a mapping of parameters, got {params!r}.")
     check_params(function, params or {}, at=f"{at}.{name}")
-    return Choice(str(name), _filled(function, params or {}))
+    return Choice(str(name), filled(function, params or {}))
 
 
 def _registry(part: str) -> Registry[Callable[..., Any]]:
@@ -220,8 +219,8 @@ def _canonical(part: str, choice: Choice) -> dict[str, Any]:
     for inner in INNER:
         if params.get(inner):
             ((name, own),) = params[inner].items()
-            filled = Choice(name, _filled(_function(inner, name), own or {}))
-            params[inner] = _canonical(inner, filled)
+            one = Choice(name, filled(_function(inner, name), own or {}))
+            params[inner] = _canonical(inner, one)
             if params[inner] == {DEFAULT_INNER.get(inner): {}}:
                 del params[inner]
     for name in OF_FILES.intersection(params):
@@ -234,48 +233,3 @@ def _canonical(part: str, choice: Choice) -> dict[str, Any]:
     if part == "prototypes" and choice.kind != TRAINED and version_of(choice.kind) > 1:
         content["version"] = version_of(choice.kind)
     return content
-
-
-def _cell(value: Any, annotation: Any) -> Any:
-    """Return a value as its column holds it: numbers where a parameter is one always, else text."""
-    if value is None or (isinstance(value, bool) and annotation is bool):
-        return value
-    if _is_numeric(annotation):
-        return value
-    if isinstance(value, float | int) and not isinstance(value, bool):
-        return f"{value:g}"
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
-def _filled(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters in full; a whole number is a float where a float may stand.
-
-    So 16 and 16.0 are one scale, although the scale may also be a word.
-    """
-    known = settable(function)
-    return {
-        name: float(value)
-        if type(value) is int
-        and _holds(known[name].annotation, float)
-        and not _holds(known[name].annotation, int)
-        else value
-        for name, value in with_defaults(function, params).items()
-    }
-
-
-def _holds(annotation: Any, kind: type) -> bool:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _holds(get_args(annotation)[0], kind)
-    if origin in (Union, types.UnionType):
-        return any(_holds(a, kind) for a in get_args(annotation))
-    return annotation is kind
-
-
-def _is_numeric(annotation: Any) -> bool:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _is_numeric(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        return all(a is type(None) or _is_numeric(a) for a in get_args(annotation))
-    return annotation in (int, float)

@@ -3,15 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from imprint_bench.data.dataset import ImageDataset, build_dataset
 from imprint_bench.fixed.core.losses import LOSSES
 from imprint_bench.fixed.core.losses.sphere import unit_rows
 from imprint_bench.fixed.heads.fixed import FixedPrototypeHead
@@ -23,12 +22,12 @@ from imprint_bench.fixed.networks.network import Shape
 from imprint_bench.params import Source
 from imprint_bench.training.config import TrainSettings
 from imprint_bench.training.evaluation import evaluate
+from imprint_bench.training.loading import load
 from imprint_bench.training.method import TrainingMethod
 from imprint_bench.training.plan import TrainingTrial
 from imprint_bench.training.recipe import Recipe
-from imprint_bench.training.streaming import StreamedData
 from imprint_bench.training.trainer import Trained, train
-from imprint_bench.training.training_data import TrainingData, in_memory
+from imprint_bench.training.training_data import TrainingData
 
 Row = dict[str, Any]
 
@@ -88,7 +87,7 @@ def train_one(run: Run) -> Row:
     """
     trial = run.trial
     dataset = run.dataset
-    classes, data, test = _data(dataset.kind, _Frozen(dataset.params), run.recipe.image_size)
+    classes, data, test = load(dataset, run.recipe.image_size)
     with _threads(run.settings.threads):
         before = trial.method.first
         first = None if before is None else _trained(run, before, data, len(classes), part="-first")
@@ -178,44 +177,6 @@ def _checkpoint(run: Run, part: str) -> Path:
     return run.results / "checkpoints" / f"{run.trial_id}{part}.pt"
 
 
-class _Frozen(Mapping[str, Any]):
-    """Parameters that can be a key of a cache."""
-
-    def __init__(self, params: Mapping[str, Any]) -> None:
-        self._params = dict(params)
-
-    def __getitem__(self, name: str) -> Any:
-        return self._params[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._params)
-
-    def __len__(self) -> int:
-        return len(self._params)
-
-    def __hash__(self) -> int:
-        return hash(repr(sorted(self._params.items())))
-
-
-@lru_cache(maxsize=1)  # runs of one dataset follow each other, and images may fill the memory
-def _data(
-    kind: str, params: Mapping[str, Any], image_size: int | None
-) -> tuple[np.ndarray, TrainingData, TrainingData]:
-    """Return the classes of a dataset, and its training and test images with labels from 0 on."""
-    dataset = build_dataset(Source("dataset", kind, dict(params)))
-    classes = np.unique(dataset.labels("train"))
-    numbered = replace(
-        dataset, read_labels=lambda split: np.searchsorted(classes, dataset.labels(split))
-    )
-    return classes, _split(numbered, "train", image_size), _split(numbered, "test", image_size)
-
-
-def _split(dataset: ImageDataset, split: str, image_size: int | None) -> TrainingData:
-    if image_size is None:
-        return in_memory(dataset, split)
-    return StreamedData(dataset, split, image_size)
-
-
 @contextmanager
 def _threads(n: int) -> Iterator[None]:
     """Let torch compute with `n` threads within the block."""
@@ -268,7 +229,7 @@ def _keep(
         mean=trained.normalization.mean,
         std=trained.normalization.std,
         classes=classes.tolist(),
-        head=KeptHead.of(trained.head),
+        head=KeptHead.of(trained.head).plain(),
         remark={"method": trial.method.name, "seed": trial.seed, "accuracy": accuracy,
                 "trial_id": run.trial_id, "data": run.fingerprint},
     )  # fmt: skip

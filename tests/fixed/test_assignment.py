@@ -8,15 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imprint_bench.errors import ConfigError
-from imprint_bench.fixed.core.assignment import (
-    ASSIGNMENTS,
-    Rule,
-    Schedule,
-    assign,
-    build_rule,
-    change_fraction,
-    initial_assignment,
-)
+from imprint_bench.fixed.core.assignment import assign, change_fraction, initial_assignment
+from imprint_bench.fixed.core.rules import ASSIGNMENTS, Rule, Schedule, build_rule
 from imprint_bench.params import settable
 
 SEEDS = range(5)

@@ -10,8 +10,9 @@ from torch.nn import functional as F  # noqa: N812
 
 import imprint_bench
 from imprint_bench.errors import ConfigError, DataError
-from imprint_bench.fixed.core.assignment import Schedule, assign
+from imprint_bench.fixed.core.assignment import assign
 from imprint_bench.fixed.core.losses import ipm
+from imprint_bench.fixed.core.rules import Schedule
 from imprint_bench.fixed.heads.cosine import CosineHead
 from imprint_bench.fixed.heads.fixed import FixedPrototypeHead
 from imprint_bench.fixed.heads.head import FIRST_SCALE, HEADS, build_head

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from imprint_bench.fixed.core.assignment import ASSIGNMENTS
 from imprint_bench.fixed.core.losses import LOSSES
 from imprint_bench.fixed.core.prototype_set import PROTOTYPES
+from imprint_bench.fixed.core.rules import ASSIGNMENTS
 from imprint_bench.fixed.heads.head import HEADS
 from imprint_bench.params import settable
 from imprint_bench.training.augmentation import AUGMENTATIONS

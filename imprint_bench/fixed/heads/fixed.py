@@ -11,15 +11,10 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.fixed.class_means import ClassMeans
-from imprint_bench.fixed.core.assignment import (
-    Rule,
-    assign,
-    build_rule,
-    change_fraction,
-    initial_assignment,
-)
+from imprint_bench.fixed.core.assignment import assign, change_fraction, initial_assignment
 from imprint_bench.fixed.core.losses.sphere import unit_products, unit_rows
 from imprint_bench.fixed.core.prototype_set import PROTOTYPES
+from imprint_bench.fixed.core.rules import Rule, build_rule
 from imprint_bench.fixed.heads.head import HEADS, Head, Scale, Slot, generator_of, make_factor
 from imprint_bench.fixed.prototype_cache import cached_prototypes
 from imprint_bench.params import takes

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.fixed.class_means import check_labels
-from imprint_bench.fixed.core.assignment import Schedule
+from imprint_bench.fixed.core.rules import Schedule
 from imprint_bench.params import AtLeast, check_params
 from imprint_bench.registry import Registry
 from imprint_bench.seeding import stream

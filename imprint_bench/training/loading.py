@@ -1,0 +1,64 @@
+"""The images of a dataset as a run trains on them, kept for the next run in the same process."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from imprint_bench.data.dataset import ImageDataset, build_dataset
+from imprint_bench.params import Source
+from imprint_bench.training.streaming import StreamedData
+from imprint_bench.training.training_data import TrainingData, in_memory
+
+
+class _Frozen(Mapping[str, Any]):
+    """Parameters that can be a key of a cache."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = dict(params)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._params[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._params)
+
+    def __len__(self) -> int:
+        return len(self._params)
+
+    def __hash__(self) -> int:
+        return hash(repr(sorted(self._params.items())))
+
+
+def load(source: Source, image_size: int | None) -> tuple[np.ndarray, TrainingData, TrainingData]:
+    """Return the classes of a dataset, and its training and test images with labels from 0 on.
+
+    The last dataset is kept in memory for the next run.
+
+    Parameters
+    ----------
+    source : Source
+    image_size : int or None
+        To which images are cropped while they are read; None reads them all at once.
+    """
+    return _loaded(source.kind, _Frozen(source.params), image_size)
+
+
+@lru_cache(maxsize=1)  # runs of one dataset follow each other, and images may fill the memory
+def _loaded(
+    kind: str, params: Mapping[str, Any], image_size: int | None
+) -> tuple[np.ndarray, TrainingData, TrainingData]:
+    dataset = build_dataset(Source("dataset", kind, dict(params)))
+    classes = np.unique(dataset.labels("train"))
+    numbered = replace(
+        dataset, read_labels=lambda split: np.searchsorted(classes, dataset.labels(split))
+    )
+    return classes, _split(numbered, "train", image_size), _split(numbered, "test", image_size)
+
+
+def _split(dataset: ImageDataset, split: str, image_size: int | None) -> TrainingData:
+    if image_size is None:
+        return in_memory(dataset, split)
+    return StreamedData(dataset, split, image_size)
