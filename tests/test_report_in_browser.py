@@ -142,14 +142,14 @@ def opened(browser, path) -> Iterator[Callable]:
     """Return a function that opens the page at a width; no test may leave an error behind."""
     contexts, complaints = [], []
 
-    def open_at(width: int = 1400):
+    def open_at(width: int = 1400, file: Path = path):
         contexts.append(browser.new_context(viewport={"width": width, "height": 900}))
         page = contexts[-1].new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: complaints.append(dialog.message))
-        page.on("request", lambda r: complaints.extend({r.url} - {path.as_uri()}))
-        page.goto(path.as_uri())
+        page.on("request", lambda r: complaints.extend({r.url} - {file.as_uri()}))
+        page.goto(file.as_uri())
         return page
 
     yield open_at
@@ -472,3 +472,36 @@ def test_it_prints_with_its_last_table_and_its_provenance(opened):
     assert EVIL in text
     assert COMMAND in text
     assert text.count("a: 1") == 60
+
+
+def test_the_page_of_a_sweep_that_trains_compares_methods_and_filters_dimensions(opened, tmp_path):
+    rng = np.random.default_rng(3)
+    records = [
+        {
+            "dataset": dataset, "network": "mlp", "recipe": "short", "d": d, "method": method,
+            "head": "cosine", "head_scale": scale, "prototypes": None, "assignment": None,
+            "loss": "cross_entropy", "lr": 0.1, "seed": seed,
+            "accuracy": rng.integers(300, 999) / 1000,
+        }
+        for dataset in ("pairs", "photos")
+        for d in (3, 10, 99)
+        for method, scale in (("psc", "1"), ("psc", "16"), ("other", "1"))
+        for seed in SEEDS
+    ]  # fmt: skip
+    rows = pd.DataFrame(records).assign(status="ok", planned=True)
+    rows["trial_id"] = [str(i) for i in range(len(rows))]
+    file = write_report(
+        tmp_path, name="trained", rows=rows, tables=[], figures=[],
+        dropped=pd.DataFrame({"reason": []}), provenance={"command": COMMAND},
+    )  # fmt: skip
+    page = opened(file=file)
+    names = rows["method"].where(rows["method"] == "other", "psc, scale=" + rows["head_scale"])
+    medians = rows.assign(name=names).pivot_table(
+        "accuracy", ["dataset", "d"], "name", aggfunc="median"
+    )
+    assert live(page) == expected(medians)
+    assert page.locator("#explore h3").nth(1).inner_text() == "Methods on these instances"
+    uncheck(page, "task", "d = 99")
+    assert live(page) == expected(medians.drop(index=99, level="d"))
+    assert "dimensions: d = 3, d = 10" in page.inner_text("#explore-state")
+    assert "generator" not in page.inner_text("body").lower()
