@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from imprint_bench.analysis.build import Refusal, build
 from imprint_bench.analysis.critical_difference import METADATA, SAVING
+from imprint_bench.analysis.dl2pa import curves
 from imprint_bench.analysis.dl2pa.geometry import (
     closest_pair,
     gaussian_points,
@@ -248,3 +249,14 @@ def test_equal_rows_give_equal_files(pairs, tmp_path):
         write_drawing(made("4a", pairs), tmp_path / folder)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_a_line_over_updates_goes_from_the_least_to_the_most():
+    frame = pd.DataFrame(
+        {"dataset": "x", "imbalance": None, "network": "n", "recipe": "r", "d": 3, "what": "w",
+         "label": [f"updates_per_epoch={x:g}" for x in (10.0, 4.0, 0.5)], "n_seeds": 2,
+         "accuracy_mean": [0.3, 0.2, 0.1], "accuracy_std": 0.0, "group": 0, "x": [10.0, 4.0, 0.5]}
+    )  # fmt: skip
+    data = curves.curves(frame, frame["d"].map("d = {}".format), frame["group"])
+    assert data["x"].tolist() == [0.5, 4.0, 10.0]
+    assert data["y"].tolist() == [0.1, 0.2, 0.3]

@@ -179,7 +179,7 @@ def curves(frame: pd.DataFrame, line: pd.Series, series: pd.Series) -> pd.DataFr
         "series": series, "label": frame["label"], "d": frame["d"].astype(int), "x": frame["x"],
         "y": frame["accuracy_mean"], "margin": frame["accuracy_std"], "n_seeds": frame["n_seeds"],
     })  # fmt: skip
-    keys = ["panel", "d", "line", "dashed", "label", "x"]
+    keys = ["panel", "d", "line", "dashed", "series", "x", "label"]
     data = data.sort_values(keys, kind="stable", ignore_index=True)
     return data.assign(place=pd.factorize(data["line"])[0])
 
