@@ -157,7 +157,7 @@ def _plain(problem: Problem) -> Step:
 def _stepper(problem: Problem, case: Case) -> Step:
     network, head = _network(problem), _head(problem, case)
     loss = partial(LOSSES[case.loss], head, **case.params)
-    return _training(problem, network, head, loss, observe=head.observe)
+    return _training(problem, network, head, loss, observe=partial(head.observe, copy=False))
 
 
 def _training(

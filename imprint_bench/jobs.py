@@ -32,6 +32,8 @@ from imprint_bench.views import Views
 
 log = logging.getLogger(__name__)
 
+PLACE = "dataset.NAME"  # in a sentence about a dataset whose name is not known there
+
 
 def run_jobs(jobs: Sequence[Job]) -> int:
     """Run every job and return the exit code: the largest of theirs.
@@ -111,7 +113,10 @@ class _Run:
             with _explained(self.config):
                 yield
         except ImprintError as error:
-            tell(_placed(error, self.job).replace("dataset.NAME", self._dataset_in(str(error))))
+            told = _placed(error, self.job)
+            if PLACE in told:
+                told = told.replace(PLACE, self._dataset_in(told))
+            tell(told)
             self.code = max(self.code, error.exit_code)
 
     def _dataset_in(self, sentence: str) -> str:
@@ -125,7 +130,7 @@ class _Run:
         ]
         sources = found if len(found) == 1 else [*every.values()]
         if len(sources) != 1:
-            return "dataset.NAME"
+            return PLACE
         (source,) = sources
         inner = "" if source.kind == source.name else f".{source.kind}"
         return f"dataset.{source.name}{inner}"

@@ -80,19 +80,21 @@ class ClassMeans(nn.Module):
         self._take_in()
         return self._seen
 
-    def update(self, features: Tensor, labels: Tensor) -> None:
+    def update(self, features: Tensor, labels: Tensor, *, copy: bool = True) -> None:
         """Move the means of the classes that are in a batch; nothing waits for the device.
 
         Parameters
         ----------
         features : Tensor of shape (B, d)
-            Copied; no gradient flows through them.
+            No gradient flows through them.
         labels : int64 Tensor of shape (B,)
             In [0, c), B at least 1.
+        copy : bool
+            False where nobody writes into either of them later.
         """
         c, d = self._vectors.shape
-        first_cell = len(self._waiting) * c
-        self._waiting.append((features.detach().clone(), labels + first_cell))
+        batch = (features.detach(), labels)
+        self._waiting.append((batch[0].clone(), batch[1].clone()) if copy else batch)
         if len(self._waiting) >= min(WAITING, LARGEST // (max(c, len(labels)) * d)):
             self._take_in()
 
@@ -101,16 +103,17 @@ class ClassMeans(nn.Module):
         """Move the means by the batches that wait, one after the other."""
         if not self._waiting:
             return
-        features, cells = zip(*self._waiting, strict=True)
+        features, labels = zip(*self._waiting, strict=True)
         self._waiting = []
-        Q, (c, d) = self._vectors, self._vectors.shape
-        z, cell = torch.cat(features).to(Q.dtype), torch.cat(cells)
+        Q, (c, d), n_batches = self._vectors, self._vectors.shape, len(labels)
+        z, cell = torch.cat(features).to(Q.dtype), torch.cat(labels)
         if Q.device.type == "cpu":  # elsewhere it would mean waiting
-            offsets = np.repeat(np.arange(len(cells)) * c, [len(of_batch) for of_batch in cells])
-            check_labels(cell - torch.from_numpy(offsets), c)
+            check_labels(cell, c)
+        first = np.repeat(np.arange(n_batches) * c, [len(of_batch) for of_batch in labels])
+        cell = cell + torch.from_numpy(first).to(cell.device)  # a place per batch and class
         if self.unit_features:
             z.div_(torch.linalg.vector_norm(z, dim=1, keepdim=True).clamp_min_(TINY))
-        n = Q.new_zeros(len(cells) * c).index_add_(0, cell, Q.new_ones(len(cell)))
+        n = Q.new_zeros(n_batches * c).index_add_(0, cell, Q.new_ones(len(cell)))
         sums = Q.new_zeros(len(n), d).index_add_(0, cell, z)
         added = sums.mul_(((1 - self.momentum) / n.clamp_min(1)).unsqueeze(1)).view(-1, c, d)
         kept = (1 - (1 - self.momentum) * (n > 0).to(Q.dtype)).view(-1, c, 1)

@@ -707,7 +707,8 @@ def test_every_dataset_that_has_a_name_in_torchvision_or_the_paper_is_exercised(
     assert set(kinds) - set(WRITERS) <= {
         "digits", "imagenet32", "npz", "precomputed", "image_folder", "image_parquet",
         # in tests of their own
-        "digit_pairs", "mnist_pairs", "mnist_lt", "imagenet_200", "imagenet_lt",
+        "digit_pairs", "mnist_pairs", "mnist_lt", "mnist_lt_005", "mnist_lt_02", "cifar10_small",
+        "imagenet_200", "imagenet_lt",
         *(f"{n}_lt_{rho}" for n in ("cifar10", "cifar100", "svhn", "stl10")
           for rho in ("005", "01", "02")),
     }  # fmt: skip

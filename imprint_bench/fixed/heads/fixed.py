@@ -119,7 +119,7 @@ class FixedPrototypeHead(Head):
             return unit_products(features, targets)
         return (features * targets).sum(1)
 
-    def observe(self, features: Tensor, labels: Tensor) -> None:
+    def observe(self, features: Tensor, labels: Tensor, *, copy: bool = True) -> None:
         """Move the class means, where the assignment is dynamic, by a batch of features.
 
         Parameters
@@ -127,6 +127,8 @@ class FixedPrototypeHead(Head):
         features : Tensor of shape (B, d)
             As `forward` takes them; they are detached here, and normalized if the head does.
         labels : int64 Tensor of shape (B,)
+        copy : bool
+            False where nobody writes into either of them later, which saves their copies.
 
         Raises
         ------
@@ -139,7 +141,7 @@ class FixedPrototypeHead(Head):
                 f"{tuple(features.shape)} and {tuple(labels.shape)}."
             )
         if self.means is not None:
-            self.means.update(features, labels)
+            self.means.update(features, labels, copy=copy)
 
     def reassign(self) -> float:
         """Match the class means to the prototypes; return the share of classes that changed.

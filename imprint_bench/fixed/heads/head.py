@@ -71,7 +71,7 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
-    def observe(self, features: Tensor, labels: Tensor) -> None:
+    def observe(self, features: Tensor, labels: Tensor, *, copy: bool = True) -> None:
         """Take notice of the features of a training step; here, nothing comes of it."""
 
     def reassign(self) -> float:

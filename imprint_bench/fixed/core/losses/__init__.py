@@ -275,6 +275,9 @@ def balance_weights(labels: Tensor, n_classes: int, *, dtype: torch.dtype) -> Te
     ----------
     Saadabadi et al., CVPR 2024, section 4.3, and the published code for long tails.
     """
-    ones = torch.ones(len(labels), dtype=dtype, device=labels.device)
-    counts = torch.zeros(n_classes, dtype=dtype, device=labels.device).index_add_(0, labels, ones)
-    return len(labels) / ((counts > 0).sum() * counts.index_select(0, labels))
+    if labels.device.type == "cpu":
+        counts = torch.bincount(labels, minlength=n_classes)
+    else:  # where that would mean waiting for the device
+        counts = labels.new_zeros(n_classes).index_add_(0, labels, torch.ones_like(labels))
+    of_samples = counts.index_select(0, labels) * torch.count_nonzero(counts)
+    return len(labels) / of_samples.to(dtype)
