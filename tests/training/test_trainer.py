@@ -191,7 +191,7 @@ def test_mixed_images_have_the_losses_of_both_labels_and_count_for_their_own():
     made.lr = 0.0
     seen = watched(made)
     observed = []
-    head.observe = lambda features, labels: observed.append((features, labels))
+    head.observe = lambda features, labels, **_: observed.append((features, labels))
     trained = run(made)
     lams = _lams(made)
     assert len(seen) == 6  # both labels of three steps
