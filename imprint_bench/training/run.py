@@ -91,7 +91,11 @@ def run(config: TrainingConfig, plan: TrainingPlan, store: Store) -> Outcome:
         remove_unfinished(config.paths.results / folder)
     work = runs_of(config, plan, to_train(config, plan, store))
     outcome = Outcome(found=len(plan) - len(work))
-    log.info("%s: %d in the store, %d to train.", count(len(plan)), outcome.found, len(work))
+    again = len(work) - int(pending(config, plan, store).sum())
+    log.info(
+        "%s: %d in the store, %d to train%s.", count(len(plan)), outcome.found + again, len(work),
+        f", {again} of them again to keep their networks" if again else "",
+    )  # fmt: skip
     with (
         closing(executor_of(config)(train_one, work)) as results,
         progress_bar(total=len(work), unit="run", desc="train") as bar,

@@ -26,8 +26,21 @@ REFUSED = {
 }
 
 
-def test_what_is_right_passes(small):
-    rehearse(small(method={**METHODS, "dynamic": {**ETF, "head": dynamic()}}).config)
+def test_what_is_right_passes_and_every_method_takes_a_step(small):
+    seen = []
+
+    def noted(head, features, labels):
+        seen.append((type(head).__name__, head.schedule is not None))
+        return head(features).square().mean()
+
+    methods = {**METHODS, "dynamic": {**ETF, "head": dynamic()}}
+    LOSSES.add("noted", noted)
+    try:
+        rehearse(small(method={n: {**m, "loss": {"noted": {}}} for n, m in methods.items()}).config)
+    finally:
+        del LOSSES._entries["noted"]
+    fixed = "FixedPrototypeHead"
+    assert seen == [("LinearHead", False), (fixed, False), (fixed, True)]
 
 
 @pytest.mark.parametrize("sentence", REFUSED)
