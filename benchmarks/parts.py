@@ -53,8 +53,8 @@ FULL = Size(
     kmeans={"n": 6000, "length": 512, "count": 2},
     growth={"base": growth.Base(rows=2000, length=512, k=16, tasks=4, test_rows=500), "repeats": 2},
     head_step=(
-        Problem("mlp", {}, (8, 16, 1), c=100, d=10, batch=128, rounds=100, steps=16),
-        Problem("mlp", {}, (8, 16, 1), c=100, d=50, batch=128, rounds=100, steps=16),
+        Problem("mlp", {}, (8, 16, 1), c=100, d=10, batch=128, rounds=40, steps=64),
+        Problem("mlp", {}, (8, 16, 1), c=100, d=50, batch=128, rounds=40, steps=64),
         Problem("resnet", {"depth": 8}, (32, 32, 3), c=100, d=50, batch=128, rounds=20, steps=1),
     ),
     matching={"sizes": ((10, 64), (100, 64), (1000, 64), (5000, 64)), "repeats": 3},

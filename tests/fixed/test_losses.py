@@ -241,6 +241,33 @@ def test_gradients_are_those_of_finite_differences(name, head):
         assert torch.autograd.gradcheck(loss, (h, *module.parameters()))
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_gradient_made_with_the_value_is_that_of_autograd(balanced):
+    head, h = CosineHead(C, D).double(), features_of()
+    weights = balance_weights(LABELS, C, dtype=h.dtype) if balanced else torch.ones(5)
+    expected = (weights * (head.products(h, LABELS) - 1) ** 2).sum()
+    found = ipm(head, h, LABELS, balanced=balanced)
+    torch.testing.assert_close(found, expected)
+    inputs = (h, head.weight)
+    for of_found, of_expected in zip(
+        torch.autograd.grad(3 * found, inputs),
+        torch.autograd.grad(3 * expected, inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(of_found, of_expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("head", HEADS)
+def test_second_derivatives_are_those_of_finite_differences(head, balanced):
+    module, h = HEADS[head](), features_of()
+
+    def loss(h, *_):
+        return ipm(module, h, LABELS, balanced=balanced)
+
+    assert torch.autograd.gradgradcheck(loss, (h, *module.parameters()))
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_feature_of_zeros_has_a_finite_gradient(name):
     head = fixed_head()

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
-from imprint_bench.fixed.core.losses.sphere import unit_products, unit_rows
+from imprint_bench.fixed.core.losses.sphere import unit_rows
 from imprint_bench.fixed.heads.head import HEADS, Head, Scale, Slot, make_factor
 from imprint_bench.fixed.heads.linear import uniform_rows
 
@@ -43,9 +43,9 @@ class CosineHead(Head):
         """Return the logits."""
         return F.linear(unit_rows(features, length=self.factor), self.class_vectors)
 
-    def products(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Return the cosine of every feature with the vector of its class."""
-        return unit_products(features, unit_rows(self.weight.index_select(0, labels)))
+    def vectors_of(self, labels: Tensor) -> Tensor:
+        """Return the vector of the class of every label; the others are not divided."""
+        return unit_rows(self.weight.index_select(0, labels))
 
 
 @HEADS.register("cosine")

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.fixed.class_means import ClassMeans
 from imprint_bench.fixed.core.assignment import assign, change_fraction, initial_assignment
-from imprint_bench.fixed.core.losses.sphere import unit_products, unit_rows
+from imprint_bench.fixed.core.losses.sphere import unit_rows
 from imprint_bench.fixed.core.prototype_set import PROTOTYPES
 from imprint_bench.fixed.core.rules import Rule, build_rule
 from imprint_bench.fixed.heads.head import HEADS, Head, Scale, Slot, generator_of, make_factor
@@ -111,13 +111,6 @@ class FixedPrototypeHead(Head):
         if isinstance(self.factor, float):
             return F.linear(z, self._scaled)
         return F.linear(self.factor * z, self._vectors)
-
-    def products(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Return the inner product of every feature with the prototype of its class."""
-        targets = self._vectors.index_select(0, labels)
-        if self.normalizes_features:
-            return unit_products(features, targets)
-        return (features * targets).sum(1)
 
     def observe(self, features: Tensor, labels: Tensor, *, copy: bool = True) -> None:
         """Move the class means, where the assignment is dynamic, by a batch of features.

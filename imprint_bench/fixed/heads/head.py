@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.fixed.class_means import check_labels
+from imprint_bench.fixed.core.losses.sphere import unit_products
 from imprint_bench.fixed.core.rules import Schedule
 from imprint_bench.params import AtLeast, check_params
 from imprint_bench.registry import Registry
@@ -63,13 +64,20 @@ class Head(nn.Module):
         """Return the logits of shape (B, c) of features of shape (B, d)."""
         raise NotImplementedError
 
+    def vectors_of(self, labels: Tensor) -> Tensor:
+        """Return the row of `class_vectors` of every label, of shape (B, d)."""
+        return self.class_vectors.index_select(0, labels)
+
     def products(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return the inner product of every feature with the vector of its class, (B,).
 
         Features are those that the head scores: of length 1 where it normalizes. There is
         neither scale nor bias, and no matrix of shape (B, c).
         """
-        raise NotImplementedError
+        vectors = self.vectors_of(labels)
+        if self.normalizes_features:
+            return unit_products(features, vectors)
+        return (features * vectors).sum(1)
 
     def observe(self, features: Tensor, labels: Tensor, *, copy: bool = True) -> None:
         """Take notice of the features of a training step; here, nothing comes of it."""

@@ -38,10 +38,6 @@ class LinearHead(Head):
         """Return the logits."""
         return F.linear(features, self.weight, self.bias)
 
-    def products(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Return the inner product of every feature with the row of its class."""
-        return (features * self.weight.index_select(0, labels)).sum(1)
-
 
 def uniform_rows(c: int, d: int, *, seed: int, name: str = "weight") -> Tensor:
     """Return numbers uniform in ``[-1, 1] / sqrt(d)``, as the weights of `torch.nn.Linear`."""

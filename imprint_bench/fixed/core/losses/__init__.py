@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
-from imprint_bench.fixed.core.losses.sphere import uniformity_of
+from imprint_bench.fixed.core.losses.sphere import uniformity_of, unit_squares
 from imprint_bench.params import AtLeast
 from imprint_bench.registry import Registry
 
@@ -44,8 +44,8 @@ class Scorer(Protocol):
     def __call__(self, features: Tensor, /) -> Tensor:
         """Return the logits, of shape (B, c)."""
 
-    def products(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Return the inner product of every feature with the vector of its class, (B,)."""
+    def vectors_of(self, labels: Tensor) -> Tensor:
+        """Return the vector of the class of every label, of shape (B, d)."""
 
     def check(self, features: Tensor, labels: Tensor, *, closely: bool = False) -> None:
         """Raise DataError for features or labels that are not the head's."""
@@ -123,14 +123,8 @@ def ipm(
     Saadabadi et al., "Hyperspherical Classification with Dynamic Label-to-Prototype
     Assignment", CVPR 2024, equation 6.
     """
-    products = head.products(features, labels)
-    if balanced:
-        weights = balance_weights(labels, head.n_classes, dtype=products.dtype)
-        loss = (products - 1).square().dot(weights)
-        loss = loss if reduction == "sum" else loss / len(labels)
-    else:
-        loss = F.mse_loss(products, products.new_ones(len(products)), reduction=reduction)
-    return loss if factor == 1 else factor * loss
+    parts = 1 if reduction == "sum" else len(labels)
+    return _squares(head, features, labels, factor=factor / parts, balanced=balanced)
 
 
 @register("dot_regression")
@@ -181,19 +175,18 @@ def dot_regression(
     """
     if not (e_w > 0 and e_h > 0):
         raise ValueError(f"dot_regression: expected positive e_w and e_h, got {e_w} and {e_h}.")
+    # (w'h - s)^2 / (2 s) = s / 2 (q - 1)^2, where q is w'h divided by both lengths; without
+    # normalization, the feature is taken as if of length sqrt(e_h) whatever it is.
     target = sqrt(e_w * e_h)
-    length = target if head.normalizes_features else sqrt(e_w)
-    products = head.products(features, labels)
-    if length != 1:
-        products = length * products
-    if balanced:
-        weights = balance_weights(labels, head.n_classes, dtype=products.dtype)
-        loss = (products - target).square().dot(weights)
-        loss = loss if reduction == "sum" else loss / len(labels)
-    else:
-        targets = products.new_full((len(products),), target)
-        loss = F.mse_loss(products, targets, reduction=reduction)
-    loss = loss * (factor / (2 * target))
+    parts = 1 if reduction == "sum" else len(labels)
+    loss = _squares(
+        head,
+        features,
+        labels,
+        factor=factor * target / (2 * parts),
+        length=sqrt(e_h),
+        balanced=balanced,
+    )
     if length_penalty:
         loss = loss + length_penalty * features.norm(dim=1).mean()
     return loss
@@ -237,6 +230,29 @@ def hpn(head: Scorer, features: Tensor, labels: Tensor) -> Tensor:
     Mettes et al., "Hyperspherical Prototype Networks", NeurIPS 2019, equation 4.
     """
     return ipm(head, features, labels)
+
+
+def _squares(
+    head: Scorer,
+    features: Tensor,
+    labels: Tensor,
+    *,
+    factor: float,
+    balanced: bool,
+    length: float = 1.0,
+) -> Tensor:
+    """Return ``factor`` times the sum of ``(w'z - 1)^2`` of features z and own vectors w.
+
+    Features are divided by `length` where the head does not divide them by their own.
+    """
+    vectors, weights = head.vectors_of(labels), None
+    if balanced:
+        weights = balance_weights(labels, head.n_classes, dtype=vectors.dtype)
+    if head.normalizes_features:
+        return unit_squares(features, vectors, weights, factor=factor)
+    errors = (features * vectors).sum(1) / length - 1
+    of_samples = errors if weights is None else errors * weights
+    return factor * errors.dot(of_samples)
 
 
 def mixup(images: Tensor, labels: Tensor, lam: float, permutation: Tensor) -> Mixed:
