@@ -172,6 +172,12 @@ def _fits(value: Any, annotation: Any) -> bool:
         return isinstance(value, list | tuple) and all(
             _fits(v, get_args(annotation)[0]) for v in value
         )
+    if origin in (dict, Mapping):
+        return isinstance(value, Mapping) and all(
+            _fits(part, kind)
+            for pair in value.items()
+            for part, kind in zip(pair, get_args(annotation), strict=True)
+        )
     if origin is not None:
         return isinstance(value, origin)
     if annotation is float:
@@ -198,6 +204,8 @@ def _describe(annotation: Any) -> str:
         return f"a list of {short_name(get_args(annotation)[0])}"
     if annotation is bool:
         return "true or false"
+    if origin in (dict, Mapping) and get_args(annotation)[1] in (int, float):
+        return f"a mapping from names to {_describe(get_args(annotation)[1])}"
     if annotation is dict or origin in (dict, Mapping):
         return "a mapping"
     return getattr(annotation, "__name__", str(annotation))

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from imprint_bench.fixed.networks import build_network
 from imprint_bench.sweep.executor import chosen_executor
 from imprint_bench.training.config import TrainingConfig
-from imprint_bench.training.plan import TrainingPlan
+from imprint_bench.training.plan import TrainingPlan, steps_of
 
 WARM, TIMED = 1, 3  # steps
 
@@ -54,7 +54,7 @@ def estimate(config: TrainingConfig, plan: TrainingPlan, todo: np.ndarray) -> Tr
             source = networks[trial.network]
             network = build_network(source.kind, shape, trial.d, params=source.params)
             per_step[key] = _seconds_per_step(network, shape, recipe.batch_size)
-        steps = int(material.counts.sum()) // recipe.batch_size
+        steps = steps_of(recipe, material, at=f"recipe.{trial.recipe}", dataset=trial.dataset)
         total += per_step[key] * steps * recipe.epochs * (1 if trial.method.first is None else 2)
     n_workers = chosen_executor(config).n_workers(config.n_jobs)
     n_runs = int(todo.sum())

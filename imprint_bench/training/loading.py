@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from imprint_bench.data.dataset import ImageDataset, build_dataset
+from imprint_bench.data.dataset import SPLITS, ImageDataset, build_dataset
 from imprint_bench.params import Source
+from imprint_bench.training.mixing import mixture_of
+from imprint_bench.training.recipe import Recipe
 from imprint_bench.training.streaming import StreamedData
-from imprint_bench.training.training_data import TrainingData, in_memory
+from imprint_bench.training.training_data import InMemoryData, TrainingData, in_memory
+
+Split = InMemoryData | StreamedData
 
 
 class _Frozen(Mapping[str, Any]):
@@ -32,7 +36,7 @@ class _Frozen(Mapping[str, Any]):
         return hash(repr(sorted(self._params.items())))
 
 
-def load(source: Source, image_size: int | None) -> tuple[np.ndarray, TrainingData, TrainingData]:
+def load(source: Source, recipe: Recipe) -> tuple[np.ndarray, TrainingData, TrainingData]:
     """Return the classes of a dataset, and its training and test images with labels from 0 on.
 
     The last dataset is kept in memory for the next run.
@@ -40,25 +44,32 @@ def load(source: Source, image_size: int | None) -> tuple[np.ndarray, TrainingDa
     Parameters
     ----------
     source : Source
-    image_size : int or None
-        To which images are cropped while they are read; None reads them all at once.
+    recipe : Recipe
+        Its ``image_size`` is that to which images are cropped while they are read, None reads
+        them all at once; its ``shares`` are those of the parts of the dataset in every batch.
     """
-    return _loaded(source.kind, _Frozen(source.params), image_size)
+    classes, parts, train, test = _loaded(source.kind, _Frozen(source.params), recipe.image_size)
+    if recipe.shares is not None:
+        mixture = mixture_of(parts, recipe.shares, dataset=source.name, at="recipe.shares")
+        train = replace(train, mixture=mixture)
+    return classes, train, test
 
 
 @lru_cache(maxsize=1)  # runs of one dataset follow each other, and images may fill the memory
 def _loaded(
     kind: str, params: Mapping[str, Any], image_size: int | None
-) -> tuple[np.ndarray, TrainingData, TrainingData]:
+) -> tuple[np.ndarray, Mapping[str, range], Split, Split]:
     dataset = build_dataset(Source("dataset", kind, dict(params)))
     classes = np.unique(dataset.labels("train"))
     numbered = replace(
         dataset, read_labels=lambda split: np.searchsorted(classes, dataset.labels(split))
     )
-    return classes, _split(numbered, "train", image_size), _split(numbered, "test", image_size)
+    parts = dataset.parts("train") if dataset.parts is not None else {}
+    train, test = (_split(numbered, split, image_size) for split in SPLITS)
+    return classes, parts, train, test
 
 
-def _split(dataset: ImageDataset, split: str, image_size: int | None) -> TrainingData:
+def _split(dataset: ImageDataset, split: str, image_size: int | None) -> Split:
     if image_size is None:
         return in_memory(dataset, split)
     return StreamedData(dataset, split, image_size)

@@ -1,128 +1,113 @@
-"""Several sources of training images as one: joined, or in given shares of every batch."""
+"""Shares of the parts of a dataset in every batch, for data of several sources."""
 
-from collections.abc import Iterator, Sequence
-from hashlib import sha256
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from imprint_bench.errors import ConfigError, DataError
-from imprint_bench.fixed.networks.network import Shape
-from imprint_bench.training.training_data import TrainingData, shuffled
+from imprint_bench.errors import ConfigError, did_you_mean
 
 
-class MixedData:
-    """Several sources, whose images are trained on together.
+@dataclass(frozen=True)
+class Mixture:
+    """A share of every batch for each part of a dataset; `mixture_of` checks and makes one.
 
-    Without shares the sources are joined and shuffled as one. With shares, every batch has
-    that part of each source; an epoch is one of the first source, and the others are gone
-    through again and again, shuffled anew each time.
+    An epoch goes once through the first part, in full batches. The others are gone through
+    again and again, shuffled anew each time, however large they are.
 
-    Parameters
+    Attributes
     ----------
-    sources : sequence of TrainingData
-        Images of one shape.
-    labels : str
-        "shared": label 3 is the same class everywhere. "offset": each source has classes
-        of its own, which follow those of the sources before it.
-    shares : sequence of float, optional
-        One per source, which sum to 1.
-
-    Raises
-    ------
-    DataError
-        If the images differ in shape.
-    ConfigError
-        If the shares are not one positive number per source, or do not sum to 1.
+    rows : Mapping[str, range]
+        Rows of each part; together they are all rows.
+    shares : Mapping[str, float]
+        Of the same parts, positive; they sum to 1.
+    where : str
+        The place in the configuration, with which messages start.
     """
 
-    def __init__(
-        self,
-        sources: Sequence[TrainingData],
-        *,
-        labels: Literal["shared", "offset"] = "shared",
-        shares: Sequence[float] | None = None,
-    ) -> None:
-        self.sources = tuple(sources)
-        self.where = " and ".join(source.where for source in sources)
-        self.shape: Shape = sources[0].shape
-        for source in sources:
-            if source.shape != self.shape:
-                raise DataError(
-                    f"{source.where}: images of shape {source.shape}; expected {self.shape}, as "
-                    f"in {sources[0].where}."
-                )
-        self.shares = None if shares is None else tuple(map(float, shares))
-        if self.shares is not None and not _sum_to_one(self.shares, len(sources)):
+    rows: Mapping[str, range]
+    shares: Mapping[str, float]
+    where: str = "recipe.shares"
+
+    def __repr__(self) -> str:
+        return str({name: (self.rows[name], self.shares[name]) for name in self.rows})
+
+    def counts(self, batch_size: int) -> list[int]:
+        """Return the images of each part in a batch; the first gets what rounding leaves.
+
+        Raises
+        ------
+        ConfigError
+            If that is no image of a part, or more than the first part has.
+        """
+        first, *others = self.rows
+        of_others = [round(self.shares[name] * batch_size) for name in others]
+        counts = [batch_size - sum(of_others), *of_others]
+        if min(counts) < 1 or counts[0] > len(self.rows[first]):
+            told = ", ".join(f"{n} of {name}" for n, name in zip(counts, self.rows, strict=True))
             raise ConfigError(
-                f"{self.where}: shares {list(self.shares)}; expected {len(sources)} positive "
-                "numbers that sum to 1."
-            )
-        self._starts = np.cumsum([0, *(len(source.labels) for source in sources)])
-        self.labels = _together(sources, offset=labels == "offset")
-        # The labels are hashed, too: "shared" or "offset" is another task.
-        content = [*(source.fingerprint for source in sources), str(self.shares)]
-        self.fingerprint = sha256("\n".join(content).encode() + self.labels.tobytes()).hexdigest()
-
-    def order(self, batch_size: int, rng: np.random.Generator) -> np.ndarray:
-        """Return the rows of the batches of an epoch, counted through all sources."""
-        if self.shares is None:
-            return shuffled(len(self.labels), batch_size, rng)
-        counts = self._counts(batch_size)
-        steps = len(self.sources[0].labels) // counts[0]
-        parts = [
-            start + _cycled(len(source.labels), steps * count, rng).reshape(steps, count)
-            for source, start, count in zip(self.sources, self._starts, counts, strict=False)
-        ]
-        return np.concatenate(parts, axis=1)
-
-    def batches(
-        self, order: Sequence[np.ndarray] | np.ndarray, *, device: torch.device, draw: int | None
-    ) -> Iterator[Tensor]:
-        """Yield the images of each batch, those of each source where the order has them."""
-        places = [[self._part_of(rows) == i for rows in order] for i in range(len(self.sources))]
-        parts = [
-            source.batches(
-                [rows[mine] - self._starts[i] for rows, mine in zip(order, places[i], strict=True)],
-                device=device,
-                draw=draw,
-            )
-            for i, source in enumerate(self.sources)
-        ]
-        for step, pieces in enumerate(zip(*parts, strict=True)):
-            back = np.argsort(np.concatenate([np.flatnonzero(p[step]) for p in places]))
-            yield torch.cat(pieces).index_select(0, torch.from_numpy(back).to(device))
-
-    def _part_of(self, rows: np.ndarray) -> np.ndarray:
-        return np.searchsorted(self._starts, rows, side="right") - 1
-
-    def _counts(self, batch_size: int) -> list[int]:
-        """Return the images of each source in a batch; the first gets what rounding leaves."""
-        assert self.shares is not None  # asked for by `order` where there are some
-        others = [round(share * batch_size) for share in self.shares[1:]]
-        counts = [batch_size - sum(others), *others]
-        if min(counts) < 1 or counts[0] > len(self.sources[0].labels):
-            raise ConfigError(
-                f"{self.where}: shares {list(self.shares)} of a batch of {batch_size} are {counts} "
-                f"images; expected at least one of each source, and at most the "
-                f"{len(self.sources[0].labels)} of the first."
+                f"{self.where}: in a batch of {batch_size} they are {told}; expected at least one "
+                f"image of each part, and at most the {len(self.rows[first])} of {first}."
             )
         return counts
 
+    def steps(self, batch_size: int) -> int:
+        """Return the number of batches of an epoch."""
+        return len(next(iter(self.rows.values()))) // self.counts(batch_size)[0]
 
-def _together(sources: Sequence[TrainingData], *, offset: bool) -> np.ndarray:
-    """Return the labels of all sources, those of each after the ones before if `offset`."""
-    parts, start = [], 0
-    for source in sources:
-        parts.append(source.labels + start)
-        start += int(source.labels.max()) + 1 if offset else 0
-    return np.concatenate(parts)
+    def order(self, batch_size: int, rng: np.random.Generator) -> np.ndarray:
+        """Return the rows of the batches of an epoch, int64 of shape (steps, batch_size)."""
+        steps = self.steps(batch_size)
+        parts = [
+            rows.start + _cycled(len(rows), steps * count, rng).reshape(steps, count)
+            for rows, count in zip(self.rows.values(), self.counts(batch_size), strict=True)
+        ]
+        return np.concatenate(parts, axis=1)
 
 
-def _sum_to_one(shares: Sequence[float], n: int) -> bool:
-    return len(shares) == n and min(shares) > 0 and abs(sum(shares) - 1) < 1e-6
+def mixture_of(
+    rows: Mapping[str, range], shares: Mapping[str, float], *, dataset: str, at: str
+) -> Mixture:
+    """Return the mixture of a dataset's parts.
+
+    Parameters
+    ----------
+    rows : Mapping[str, range]
+        Rows of each part; empty where the dataset has no parts.
+    shares : Mapping[str, float]
+        One per part, positive, in any order; they sum to 1.
+    dataset : str
+        Its name.
+    at : str
+        The place in the configuration, with which messages start.
+
+    Raises
+    ------
+    ConfigError
+        If the dataset has no parts, or the shares are not one of each.
+    """
+    if not rows:
+        raise ConfigError(
+            f"{at}: {dataset} has no parts; expected a dataset that is a concatenation, or no "
+            "shares."
+        )
+    for name in shares:
+        if name not in rows:
+            raise ConfigError(
+                f"{at}.{name}: {dataset} has no such part; there are {', '.join(rows)}."
+                f"{did_you_mean(name, rows)}"
+            )
+    if lacking := [name for name in rows if name not in shares]:
+        raise ConfigError(
+            f"{at}: no share of {', '.join(lacking)}; expected one of each part of {dataset}."
+        )
+    return Mixture(dict(rows), dict(shares), at)
+
+
+def check_shares(shares: Mapping[str, float], *, at: str) -> None:
+    """Raise ConfigError unless shares are positive and sum to 1."""
+    if not all(share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
+        raise ConfigError(f"{at}: {dict(shares)}; expected positive numbers that sum to 1.")
 
 
 def _cycled(n: int, wanted: int, rng: np.random.Generator) -> np.ndarray:

@@ -87,7 +87,7 @@ def train_one(run: Run) -> Row:
     """
     trial = run.trial
     dataset = run.dataset
-    classes, data, test = load(dataset, run.recipe.image_size)
+    classes, data, test = load(dataset, run.recipe)
     with _threads(run.settings.threads):
         before = trial.method.first
         first = None if before is None else _trained(run, before, data, len(classes), part="-first")

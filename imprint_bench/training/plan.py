@@ -5,7 +5,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,9 +20,10 @@ from imprint_bench.params import Source, without_defaults
 from imprint_bench.plugins import code_of
 from imprint_bench.training.config import TrainingConfig
 from imprint_bench.training.method import TrainingMethod
+from imprint_bench.training.mixing import mixture_of
 from imprint_bench.training.recipe import Recipe
 
-VERSION = 1  # of the trainer; raised when its results change
+VERSION = 2  # of the trainer; raised when its results change
 SHOWN = 10  # classes in a message
 
 
@@ -56,6 +57,8 @@ class Material:
     shape : tuple of int
         Height, width and channels of an image.
     fingerprint : str
+    parts : Mapping[str, range]
+        Training rows of each part of a concatenation; empty for others.
     """
 
     classes: np.ndarray
@@ -63,6 +66,7 @@ class Material:
     n_test: int
     shape: tuple[int, int, int]
     fingerprint: str
+    parts: Mapping[str, range] = field(default_factory=dict)
 
 
 @dataclass
@@ -113,7 +117,7 @@ def make_training_plan(config: TrainingConfig) -> TrainingPlan:
     places = itertools.product(config.datasets, config.networks, config.recipes.items())
     for dataset, network, (name, recipe) in places:
         material = materials[dataset.name]
-        check_batch(recipe, material, at=f"recipe.{name}", dataset=dataset.name)
+        steps_of(recipe, material, at=f"recipe.{name}", dataset=dataset.name)  # or it refuses
         size = recipe.image_size
         shape = material.shape if size is None else (size, size, 3)
         for d, method in itertools.product(config.dims, config.methods):
@@ -166,17 +170,28 @@ def material_of(source: Source) -> Material:
             f"dataset.{source.name}: test rows of classes without training rows ({listed}); every "
             "class that is tested needs some."
         )
-    return Material(classes, counts, len(test), dataset.shape, dataset.fingerprint)
+    parts = dataset.parts("train") if dataset.parts is not None else {}
+    return Material(classes, counts, len(test), dataset.shape, dataset.fingerprint, parts)
 
 
-def check_batch(recipe: Recipe, material: Material, *, at: str, dataset: str) -> None:
-    """Raise ConfigError if a batch has more rows than a dataset."""
+def steps_of(recipe: Recipe, material: Material, *, at: str, dataset: str) -> int:
+    """Return the number of batches of an epoch.
+
+    Raises
+    ------
+    ConfigError
+        If a batch has more rows than a dataset, or shares are not those of its parts.
+    """
+    if recipe.shares is not None:
+        shares = mixture_of(material.parts, recipe.shares, dataset=dataset, at=f"{at}.shares")
+        return shares.steps(recipe.batch_size)
     n_train = int(material.counts.sum())
     if recipe.batch_size > n_train:
         raise ConfigError(
             f"{at}.batch_size: {recipe.batch_size} is more than the {n_train} training rows of "
             f"{dataset}; expected at most so many."
         )
+    return n_train // recipe.batch_size
 
 
 def id_of(trial: TrainingTrial, network: Source, recipe: Recipe, fingerprint: str) -> str:

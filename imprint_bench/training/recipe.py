@@ -21,6 +21,7 @@ from imprint_bench.params import (
 from imprint_bench.plugins import code_of
 from imprint_bench.registry import Registry
 from imprint_bench.training.augmentation import AUGMENTATIONS
+from imprint_bench.training.mixing import check_shares
 from imprint_bench.training.optimizers import OPTIMIZERS
 from imprint_bench.training.schedules import SCHEDULES, warm_up
 
@@ -52,6 +53,7 @@ class Recipe:
     normalize: str | Plain
     mixup: float
     image_size: int | None
+    shares: Mapping[str, float] | None
     amp: Autocast
     max_grad_norm: float | None
 
@@ -122,6 +124,7 @@ def _schema(
     normalize: Any = "data",
     mixup: NotNegative = 0.0,
     image_size: PositiveInt | None = None,
+    shares: dict[str, float] | None = None,
     amp: Autocast = "none",
     max_grad_norm: NotNegative | None = None,
 ) -> None:
@@ -148,6 +151,8 @@ def read_recipe(raw: Plain, *, at: str = "recipe") -> Recipe:
         0 to 1; or "none", which leaves pixels from 0 to 1.
         ``mixup`` (0), both parameters of the Beta distribution that mixing draws from.
         ``image_size`` (null), pixels to which images are cropped while they are read.
+        ``shares`` (null), ``{part: share}`` of a concatenation in every batch; null shuffles all
+        images as one. An epoch goes once through the first part.
         ``amp`` ("none"), type of the arithmetic that torch's autocast lowers.
         ``max_grad_norm`` (null), to which the length of the gradient is cut.
     at : str
@@ -170,6 +175,8 @@ def read_recipe(raw: Plain, *, at: str = "recipe") -> Recipe:
             f"{at}.accumulate: {values['accumulate']} parts of a batch of {values['batch_size']} "
             "are not equal; expected a divisor of batch_size."
         )
+    if values["shares"] is not None:
+        check_shares(values["shares"], at=f"{at}.shares")
     if values["warmup_epochs"] > values["epochs"]:
         raise ConfigError(
             f"{at}.warmup_epochs: {values['warmup_epochs']:g} of {values['epochs']} epochs; "

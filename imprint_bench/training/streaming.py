@@ -17,7 +17,8 @@ from imprint_bench.data.networks.cropping import Cropped, as_tensor
 from imprint_bench.errors import DataError
 from imprint_bench.fixed.networks.network import Shape
 from imprint_bench.params import PositiveInt
-from imprint_bench.training.training_data import shuffled
+from imprint_bench.training.mixing import Mixture
+from imprint_bench.training.training_data import order_of
 
 AHEAD = 4  # batches that are read before they are asked for
 TRIES = 10  # to find a window inside an image
@@ -43,6 +44,8 @@ class StreamedData:
         Smallest window, as a share of the image's area.
     workers : int
         Threads that read.
+    mixture : Mixture or None
+        Of several sources in every batch; None shuffles all rows as one.
 
     References
     ----------
@@ -55,6 +58,7 @@ class StreamedData:
     size: PositiveInt
     area: float = 0.08
     workers: PositiveInt = 4
+    mixture: Mixture | None = None
 
     @property
     def where(self) -> str:
@@ -74,11 +78,12 @@ class StreamedData:
     @property
     def fingerprint(self) -> str:
         """What the content and the preparation are identified by."""
-        return f"{self.dataset.fingerprint} {self.split} {self.size} {self.area}"
+        mixed = "" if self.mixture is None else f" {self.mixture!r}"
+        return f"{self.dataset.fingerprint} {self.split} {self.size} {self.area}{mixed}"
 
     def order(self, batch_size: int, rng: np.random.Generator) -> np.ndarray:
-        """Return all rows, shuffled, in batches; the last rows are left out if they fill none."""
-        return shuffled(len(self.labels), batch_size, rng)
+        """Return the rows of the batches of an epoch; the last are left out if they fill none."""
+        return order_of(len(self.labels), self.mixture, batch_size, rng)
 
     def batches(
         self, order: Sequence[np.ndarray] | np.ndarray, *, device: torch.device, draw: int | None

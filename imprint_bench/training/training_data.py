@@ -13,6 +13,7 @@ from torch import Tensor
 from imprint_bench.data.dataset import ImageDataset
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.fixed.networks.network import Shape
+from imprint_bench.training.mixing import Mixture
 
 BLOCK = 4096  # images read at once
 
@@ -64,11 +65,14 @@ class InMemoryData:
     labels : int64 ndarray of shape (n,)
     where : str
         What it is, for messages.
+    mixture : Mixture or None
+        Of several sources in every batch; None shuffles all rows as one.
     """
 
     images: np.ndarray
     labels: np.ndarray
     where: str = "images"
+    mixture: Mixture | None = None
     _placed: dict[torch.device, Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -86,15 +90,16 @@ class InMemoryData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hexadecimal) of labels and images."""
-        content = sha256(repr((self.images.shape, str(self.images.dtype))).encode())
+        """SHA-256 (hexadecimal) of labels, images and mixture."""
+        facts = (self.images.shape, str(self.images.dtype), self.mixture)
+        content = sha256(repr(facts).encode())
         for array in (self.labels, self.images):
             content.update(np.ascontiguousarray(array).tobytes())
         return content.hexdigest()
 
     def order(self, batch_size: int, rng: np.random.Generator) -> np.ndarray:
-        """Return all rows, shuffled, in batches; the last rows are left out if they fill none."""
-        return shuffled(len(self.labels), batch_size, rng)
+        """Return the rows of the batches of an epoch; the last are left out if they fill none."""
+        return order_of(len(self.labels), self.mixture, batch_size, rng)
 
     def batches(
         self, order: Sequence[np.ndarray] | np.ndarray, *, device: torch.device, draw: int | None
@@ -135,6 +140,13 @@ def in_memory(dataset: ImageDataset, split: str) -> InMemoryData:
             )
         images[start:stop] = block
     return InMemoryData(images, labels, at)
+
+
+def order_of(
+    n: int, mixture: Mixture | None, batch_size: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the rows of the batches of an epoch, int64 of shape (steps, batch_size)."""
+    return shuffled(n, batch_size, rng) if mixture is None else mixture.order(batch_size, rng)
 
 
 def shuffled(n: int, batch_size: int, rng: np.random.Generator) -> np.ndarray:

@@ -601,6 +601,33 @@ def test_wrong_parts_are_named_with_their_place(parts, message):
         combined(**parts)
 
 
+def test_classes_of_a_part_can_follow_those_of_the_parts_before(tmp_path):
+    folder = write_mnist(tmp_path)
+    parts = {"digits": {"digits": {}}, "mnist": {"idx": {"folder": str(folder)}}}
+    shared = combined(**parts)
+    own = build_dataset(Source("mine", "concatenation", {"parts": parts, "labels": "offset"}))
+    for split in ("train", "test"):
+        n = len(shared.parts(split)["digits"])
+        labels = shared.labels(split)
+        expected = np.concatenate([labels[:n], labels[n:] + 10])
+        np.testing.assert_array_equal(own.labels(split), expected)
+    assert own.fingerprint != shared.fingerprint
+    assert build_dataset(
+        Source("mine", "concatenation", {"parts": parts, "labels": "shared"})
+    ).fingerprint == shared.fingerprint  # fmt: skip
+
+
+def test_classes_that_follow_others_must_be_trained(tmp_path):
+    folder = write_mnist(tmp_path)
+    edited(lambda content: content[:8] + content[8:].replace(b"\x09", b"\6"))(
+        folder / "train-labels-idx1-ubyte"
+    )
+    parts = {"mnist": {"idx": {"folder": str(folder)}}, "digits": {"digits": {}}}
+    own = build_dataset(Source("mine", "concatenation", {"parts": parts, "labels": "offset"}))
+    with raises(DataError, "concatenation.parts.mnist: no training image of class 9, which is in"):
+        own.labels("test")
+
+
 # ImageNet
 
 

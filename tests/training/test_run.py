@@ -6,7 +6,7 @@ from small_sweeps import METHODS
 
 from imprint_bench.data.dataset import build_dataset
 from imprint_bench.data.foundation_model import build_foundation_model
-from imprint_bench.errors import IncompleteError, RunFailed
+from imprint_bench.errors import ConfigError, IncompleteError, RunFailed
 from imprint_bench.fixed.core.prototype_set import PROTOTYPES, prototype_set
 from imprint_bench.fixed.kept_head import load_head
 from imprint_bench.fixed.prototype_cache import cached_prototypes
@@ -167,6 +167,56 @@ def test_a_set_of_the_users_that_fails_is_named_and_the_other_runs_go_on(small):
     assert "prototypes.failing: fails for c=100, d=99 (RuntimeError: boom)" in told
     assert "prototypes.too long: row 0 has length 9.94987; expected rows of length 1" in told
     assert sweep.rows()["method"].tolist() == ["learned"]
+
+
+TWO = {
+    "concatenation": {
+        "parts": {"images": {"digits": {}}, "again": {"digits": {}}},
+        "labels": "offset",
+    }
+}
+
+
+def mixed(small, folder, shares, **changed):
+    recipe = {"epochs": 1, "batch_size": 50, "shares": shares}
+    chosen = {"dataset": {"two": TWO}, "recipe": {"short": recipe}, "d": [20], "seeds": [0]}
+    return small(folder, **{**chosen, **changed})
+
+
+def test_shares_of_the_parts_of_a_dataset_are_another_training(small):
+    accuracies = {}
+    for folder, shares in (("joined", None), ("most", {"images": 0.9, "again": 0.1})):
+        sweep = mixed(small, folder, shares, method={"learned": METHODS["learned"]})
+        sweep.run()
+        (row,) = sweep.rows().to_dict("records")
+        assert row["n_train"] == 2 * 1347
+        accuracies[folder] = np.array(row["class_accuracy"])
+        assert len(accuracies[folder]) == 20
+        ids = sweep.rows()["trial_id"].tolist()
+        assert ids == make_training_plan(sweep.config).frame()["trial_id"].tolist()
+    # the same images under two labels: what most of the batches say wins
+    assert accuracies["most"][:10].mean() > 0.8 > 0.2 > accuracies["most"][10:].mean()
+    assert accuracies["joined"][:10].mean() < 0.8
+
+
+@pytest.mark.parametrize(
+    ("shares", "changed", "sentence"),
+    [
+        ({"image": 0.5, "again": 0.5}, {}, "recipe.short.shares.image: two has no such part; "
+         "there are images, again. Did you mean 'images'?"),
+        ({"images": 0.5, "again": 0.5}, {"dataset": {"one": {"digits": {}}}},
+         "recipe.short.shares: one has no parts; expected a dataset that is a concatenation"),
+        ({"images": 0.999, "again": 0.001}, {}, "in a batch of 50 they are 50 of images, 0 of a"),
+    ],
+    ids=["no such part", "one source", "no image"],
+)  # fmt: skip
+def test_shares_that_do_not_fit_are_refused_before_anything_is_trained(
+    small, tmp_path, shares, changed, sentence
+):
+    with pytest.raises(ConfigError) as caught:
+        mixed(small, "wrong", shares, **changed).run()
+    assert sentence in str(caught.value)
+    assert not (tmp_path / "wrong" / "results" / "rows").exists()
 
 
 def test_vectors_of_a_trained_head_can_be_the_prototypes_of_another(small):

@@ -1,5 +1,6 @@
 import copy
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ from imprint_bench.fixed.heads.fixed import FixedPrototypeHead
 from imprint_bench.seeding import stream
 from imprint_bench.training.checkpoint import first_difference
 from imprint_bench.training.history import DivergedError, EpochRecord
-from imprint_bench.training.mixing import MixedData
+from imprint_bench.training.mixing import mixture_of
 from imprint_bench.training.preparation import measured
 from imprint_bench.training.streaming import StreamedData
 from imprint_bench.training.trainer import train
@@ -367,11 +368,14 @@ def test_errors_of_a_loss_that_are_no_divergence_come_through():
 
 def test_several_sources_are_trained_together_in_their_shares():
     made = make_task(epochs=2)
-    made.data = MixedData([blobs(), blobs()], shares=[0.75, 0.25])
+    parts = {"a": range(40), "b": range(40, 60)}
+    mixture = mixture_of(parts, {"a": 0.75, "b": 0.25}, dataset="blobs", at="recipe.shares")
+    made.data = replace(blobs(), mixture=mixture)
     seen = watched(made)
     run(made)
     rows = np.concatenate([made.data.order(16, stream(made.seed, "order", e)) for e in range(2)])
-    assert rows.shape == (2 * (60 // 12), 16)
+    assert rows.shape == (2 * (40 // 12), 16)
+    assert ((rows < 40).sum(1) == 12).all()
     assert [s[2].tolist() for s in seen] == made.data.labels[rows].tolist()
 
 

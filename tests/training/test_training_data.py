@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from imprint_bench.data.dataset import ImageDataset
 from imprint_bench.errors import ConfigError, DataError
-from imprint_bench.training.mixing import MixedData
+from imprint_bench.training.mixing import mixture_of
 from imprint_bench.training.preparation import measured
 from imprint_bench.training.streaming import StreamedData, window
 from imprint_bench.training.training_data import InMemoryData, check_against, in_memory, shuffled
@@ -103,51 +105,67 @@ def test_arrays_that_are_no_images_with_labels_are_refused(images):
         InMemoryData(images, np.zeros(2 if len(images) else 0, dtype=np.int64))
 
 
-def test_joined_sources_are_shuffled_as_one_and_keep_their_images_and_labels():
-    a, b = tagged(7), tagged(5, start=100)
-    mixed = MixedData([a, b])
-    order = mixed.order(4, np.random.default_rng(0))
-    assert sorted(order.flatten()) == list(range(12))
-    together = np.concatenate([np.arange(7), np.arange(100, 105)])
-    for rows, batch in zip(order, pixels(mixed, order), strict=True):
-        assert batch[:, 0, 0, 0].tolist() == together[rows].tolist()
-    assert mixed.labels.tolist() == [*a.labels, *b.labels]
+ROWS = {"new": range(12), "memory": range(12, 17)}
 
 
-def test_classes_of_a_source_can_follow_those_of_the_one_before():
-    mixed = MixedData([tagged(4), tagged(4), tagged(2)], labels="offset")
-    assert mixed.labels.tolist() == [0, 1, 2, 0, 3, 4, 5, 3, 6, 7]
-    assert mixed.fingerprint != MixedData([tagged(4), tagged(4), tagged(2)]).fingerprint
+def mixture(rows=ROWS, **shares):
+    return mixture_of(rows, shares, dataset="two", at="recipe.r.shares")
 
 
-def test_shares_are_kept_in_every_batch_and_small_sources_come_again():
-    new, memory = tagged(12), tagged(5, start=100)
-    mixed = MixedData([new, memory], shares=[0.5, 0.5])
-    order = mixed.order(6, np.random.default_rng(0))
+def test_shares_are_kept_in_every_batch_and_small_parts_come_again():
+    half = mixture(new=0.5, memory=0.5)
+    assert (half.counts(6), half.steps(6)) == ([3, 3], 4)
+    order = half.order(6, np.random.default_rng(0))
     assert order.shape == (4, 6)
     assert ((order < 12).sum(1) == 3).all()
     assert sorted(order[order < 12]) == list(range(12))
-    counts = np.bincount(order[order >= 12] - 12, minlength=5)
-    assert sorted(counts) == [2, 2, 2, 3, 3]
-    seen = torch.stack(pixels(mixed, order))[:, :, 0, 0, 0]
-    assert ((seen >= 100).sum(1) == 3).all()
+    assert sorted(np.bincount(order[order >= 12] - 12, minlength=5)) == [2, 2, 2, 3, 3]
 
 
-@pytest.mark.parametrize("shares", [[0.5], [0.5, 0.6], [1.0, 0.0]])
-def test_shares_that_are_none_are_refused(shares):
-    with pytest.raises(ConfigError, match="expected 2 positive numbers that sum to 1"):
-        MixedData([tagged(4), tagged(4)], shares=shares)
+def test_the_first_part_gets_what_rounding_leaves_and_the_order_of_shares_says_nothing():
+    rows = {"a": range(50), "b": range(50, 90), "c": range(90, 100)}
+    one, other = mixture(rows, a=0.5, b=0.3, c=0.2), mixture(rows, c=0.2, b=0.3, a=0.5)
+    assert one.counts(16) == [8, 5, 3]
+    orders = [m.order(16, np.random.default_rng(1)) for m in (one, other)]
+    np.testing.assert_array_equal(*orders)
+    assert orders[0].shape == (6, 16)
+    assert all(rows["b"].start <= row < rows["b"].stop for row in orders[0][:, 8:13].flat)
 
 
-def test_a_share_that_is_less_than_an_image_is_refused():
-    mixed = MixedData([tagged(9), tagged(4)], shares=[0.99, 0.01])
-    with pytest.raises(ConfigError, match=r"are \[8, 0\] images; expected at least one"):
-        mixed.order(8, np.random.default_rng(0))
+def test_images_and_labels_follow_the_order_of_a_mixture():
+    data = replace(tagged(17), mixture=mixture(new=0.5, memory=0.5))
+    order = data.order(6, np.random.default_rng(0))
+    np.testing.assert_array_equal(order, data.mixture.order(6, np.random.default_rng(0)))
+    for rows, batch in zip(order, pixels(data, order), strict=True):
+        assert batch[:, 0, 0, 0].tolist() == rows.tolist()
+    assert data.fingerprint != tagged(17).fingerprint
+    assert data.fingerprint != replace(data, mixture=mixture(new=0.6, memory=0.4)).fingerprint
 
 
-def test_sources_of_different_shapes_are_refused():
-    with pytest.raises(DataError, match=r"images of shape \(3, 3, 1\); expected \(2, 3, 1\)"):
-        MixedData([tagged(4), tagged(4, shape=(3, 3, 1))])
+@pytest.mark.parametrize(
+    ("rows", "shares", "sentence"),
+    [
+        (ROWS, {"new": 0.5, "memry": 0.5}, "shares.memry: two has no such part; there are new, "
+         "memory. Did you mean 'memory'?"),
+        (ROWS, {"new": 1.0}, "shares: no share of memory; expected one of each part of two"),
+        ({}, {"new": 1.0}, "shares: two has no parts; expected a dataset that is a concatenation"),
+    ],
+)  # fmt: skip
+def test_shares_of_what_is_no_part_are_refused(rows, shares, sentence):
+    with pytest.raises(ConfigError) as caught:
+        mixture(rows, **shares)
+    assert str(caught.value).startswith("recipe.r.")
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shares", "batch", "counts"),
+    [((0.99, 0.01), 8, "8 of new, 0 of memory"), ((0.9, 0.1), 16, "14 of new, 2 of memory")],
+)
+def test_shares_that_no_batch_can_have_are_refused(shares, batch, counts):
+    new, memory = shares
+    with pytest.raises(ConfigError, match=f"in a batch of {batch} they are {counts}; expected at"):
+        mixture(new=new, memory=memory).order(batch, np.random.default_rng(0))
 
 
 SIZES = [(20, 30, 3), (31, 17, 3), (16, 16, 3), (40, 22, 3), (25, 25, 3)]
@@ -186,12 +204,14 @@ def test_streamed_grey_is_repeated_to_three_channels():
         assert torch.equal(batch[:, 0], batch[:, 2])
 
 
-def test_streamed_data_can_be_mixed_with_data_in_memory():
+def test_streamed_data_have_mixtures_too():
     source, _ = dataset(SIZES)
-    mixed = MixedData([StreamedData(source, "train", 8), tagged(4, shape=(8, 8, 3))])
-    first, second = pixels(mixed, [np.array([5, 8]), np.array([1, 7])])
-    assert first[:, 0, 0, 0].tolist() == [0, 3]
-    assert second[1].eq(2).all()
+    mixed = mixture({"a": range(2), "b": range(2, 5)}, a=0.5, b=0.5)
+    plain, data = StreamedData(source, "train", 8), StreamedData(source, "train", 8, mixture=mixed)
+    order = data.order(4, np.random.default_rng(0))
+    assert order.shape == (1, 4)
+    assert sorted(order[0, :2]) == [0, 1]
+    assert data.fingerprint != plain.fingerprint
 
 
 def test_the_normalization_of_streamed_images_is_measured_on_their_centers():

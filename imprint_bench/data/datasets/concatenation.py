@@ -1,9 +1,9 @@
-"""Several datasets as one: images of many sources, labels of one meaning."""
+"""Several datasets as one: with the same classes, or with classes of their own."""
 
 from collections.abc import Mapping
 from functools import cache, partial
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,16 +16,21 @@ Parts = Mapping[str, ImageDataset]
 
 
 @DATASETS.register("concatenation")
-def concatenation(*, parts: Mapping[str, Any]) -> ImageDataset:
+def concatenation(
+    *, parts: Mapping[str, Any], labels: Literal["shared", "offset"] = "shared"
+) -> ImageDataset:
     """Return the images of several datasets, one dataset after the other, all in color.
 
     A grey image is repeated to three channels. Images keep the sizes of their
-    datasets. A label means the same in all of them.
+    datasets.
 
     Parameters
     ----------
     parts : Mapping[str, Mapping[str, Mapping[str, Any]]]
         ``{name: {kind: {parameters}}}`` of each dataset, in this order.
+    labels : "shared" or "offset"
+        Whether a label means the same in all of them, or the classes of each follow those of
+        the parts before it.
 
     Raises
     ------
@@ -48,16 +53,22 @@ def concatenation(*, parts: Mapping[str, Any]) -> ImageDataset:
     first = next(iter(datasets.values()))
     rows = cache(partial(_rows, datasets))
 
+    def read_labels(split: str) -> np.ndarray:
+        return (_labels if labels == "shared" else _offset_labels)(datasets, split)
+
     def images(split: str, start: int, stop: int) -> Images:
         found = _images(datasets, rows(split), split, start, stop)
         return found if len(found) else np.empty((0, *first.shape[:2], 3), dtype=np.uint8)
 
     return ImageDataset(
         where=f"concatenation of {', '.join(datasets)}",
-        read_labels=lambda split: _labels(datasets, split),
+        read_labels=read_labels,
         read_images=images,
         read_shape=lambda: (*first.shape[:2], 3),
-        read_fingerprint=lambda: digest(parts=[d.fingerprint for d in datasets.values()]),
+        read_fingerprint=lambda: digest(
+            parts=[d.fingerprint for d in datasets.values()],
+            **({} if labels == "shared" else {"labels": labels}),
+        ),
         parts=rows,
         remark=lambda: " ".join(
             text for d in datasets.values() if d.remark and (text := d.remark())
@@ -94,6 +105,20 @@ def _labels(datasets: Parts, split: str) -> np.ndarray:
     if split == "train":
         _check_classes(labels)
     return np.concatenate(list(labels.values()))
+
+
+def _offset_labels(datasets: Parts, split: str) -> np.ndarray:
+    found, start = [], 0
+    for name, dataset in datasets.items():
+        trained, own = dataset.labels("train"), dataset.labels(split)
+        if own.max() > trained.max():  # it would be a class of the next part
+            raise DataError(
+                f"concatenation.parts.{name}: no training image of class {own.max()}, which is "
+                f"in {split}; expected every class to be trained."
+            )
+        found.append(own + start)
+        start += int(trained.max()) + 1
+    return np.concatenate(found)
 
 
 def _check_classes(labels: Mapping[str, np.ndarray]) -> None:
