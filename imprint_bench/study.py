@@ -31,6 +31,7 @@ from imprint_bench.sweep.planner import make_plan
 from imprint_bench.sweep.rehearsal import rehearse
 from imprint_bench.sweep.run import Outcome, outcome_of_part, pending, run, store_of
 from imprint_bench.sweep.samples import samples
+from imprint_bench.sweep.shard import run_in_array
 from imprint_bench.sweep.store import Store
 from imprint_bench.sweep.trial_ids import Index
 from imprint_bench.sweep.unit import share
@@ -199,7 +200,7 @@ def _embed_and_run(studies: Sequence[Study], plan: Plan, store: Store) -> list[D
     before = [pending(config, study.plan, store) for study in studies]
     executor = chosen_executor(config)
     if isinstance(executor, Slurm) and config.shard is None:
-        outcome = executor.run([study.config for study in studies], plan, store)
+        outcome = run_in_array(executor, [study.config for study in studies], plan, store)
     else:
         outcome = run(config, plan, embeddings, store)
     seconds |= {"run" if len(studies) == 1 else "run (of all jobs together)": outcome.seconds}

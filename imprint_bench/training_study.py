@@ -11,6 +11,7 @@ from imprint_bench.reporting import Launch, PartOfReport
 from imprint_bench.sweep.compaction import compact
 from imprint_bench.sweep.embedding import fetch_missing
 from imprint_bench.sweep.executor import chosen_executor
+from imprint_bench.sweep.executors.slurm import Slurm
 from imprint_bench.sweep.run import Outcome, store_of
 from imprint_bench.sweep.samples import samples
 from imprint_bench.training.config import TrainingConfig, check_device
@@ -19,6 +20,7 @@ from imprint_bench.training.geometry import matching_seconds, sets_in
 from imprint_bench.training.plan import TrainingPlan, make_training_plan
 from imprint_bench.training.rehearsal import rehearse
 from imprint_bench.training.run import count, prepare_prototypes, run, to_train
+from imprint_bench.training.shard import run_in_array, share
 from imprint_bench.views import Views
 
 log = logging.getLogger(__name__)
@@ -43,17 +45,16 @@ def prepare_training(config: TrainingConfig, launch: Launch) -> TrainingStudy:
         For the first mistake.
     """
     views = Views.of(config)
-    chosen_executor(config)
+    elsewhere = _slurm_of(config) is not None
     if config.train.download and "embed" in config.stages:
         fetch_missing([partial(build_dataset, source) for source in config.datasets])
-    if "run" in config.stages:
+    if "run" in config.stages and not elsewhere:
         check_device(config.train.device)
     rehearse(config)
     plan = make_training_plan(config)
     views.check({"": plan})
     if config.shard is not None:
-        number, of = config.shard
-        plan = plan.part(range(number - 1, len(plan), of))
+        plan = share(plan, config.shard)
     return TrainingStudy(config, launch, views, plan)
 
 
@@ -87,8 +88,17 @@ def compute_training(study: TrainingStudy) -> PartOfReport:
         seconds["prototypes"] = time.monotonic() - started
     if "run" not in config.stages:
         return _part(study, Outcome(), seconds)
-    outcome = run(config, plan, store)
+    slurm = _slurm_of(config)
+    outcome = (
+        run(config, plan, store) if slurm is None else run_in_array(slurm, config, plan, store)
+    )
     return _part(study, outcome, seconds | {"run": outcome.seconds})
+
+
+def _slurm_of(config: TrainingConfig) -> Slurm | None:
+    """Return the executor if it is to train in array tasks; a shard is trained here."""
+    executor = chosen_executor(config)
+    return executor if isinstance(executor, Slurm) and config.shard is None else None
 
 
 def _part(study: TrainingStudy, outcome: Outcome, seconds: dict[str, float]) -> PartOfReport:

@@ -14,11 +14,13 @@ import pytest
 
 from imprint_bench.config import read
 from imprint_bench.errors import ConfigError, RunFailed
+from imprint_bench.execution import Shard
 from imprint_bench.reporting import Launch
 from imprint_bench.studies import carry_out
 from imprint_bench.sweep.executor import chosen_executor
 from imprint_bench.sweep.executors import slurm
 from imprint_bench.sweep.executors.slurm import ArrayTask
+from imprint_bench.sweep.shard import compute_shard, for_shard
 
 LAUNCH = Launch(command="python -m imprint_bench", configuration="")
 ROOT = Path(__file__).parents[2]
@@ -69,7 +71,7 @@ def test_only_shards_that_lack_rows_are_submitted(sweep_in, whole, tmp_path, cap
     first = sweep_in(tmp_path, shard="1/2").run()
     carry_out(sweep_in(tmp_path, executor=LOCAL).config, LAUNCH)
     lacking = len(whole) - first.computed
-    assert f"{lacking} trials to compute in 1 array tasks" in caplog.text
+    assert f"{lacking} trials to compute in 1 array task;" in caplog.text
     pd.testing.assert_frame_equal(sweep_in(tmp_path).rows(), whole, check_exact=True)
 
 
@@ -86,13 +88,13 @@ def test_an_array_task_that_ends_early_is_named_with_its_log(sweep_in, tmp_path)
 
 def test_an_array_task_that_cannot_start_says_why(sweep_in, tmp_path):
     config = sweep_in(tmp_path).config
-    raw = slurm._for_shard(config.raw, slurm.Shard(1, 2)) | {"dataset": {"digits": {"nope": 1}}}
-    assert ArrayTask()([raw]).startswith("dataset.digits.nope: no such parameter;")
+    raw = for_shard(config.raw, Shard(1, 2)) | {"dataset": {"digits": {"nope": 1}}}
+    assert ArrayTask(compute_shard)([raw]).startswith("dataset.digits.nope: no such parameter;")
 
 
 def test_an_array_task_never_embeds_again_and_never_reports(sweep_in, tmp_path):
     config = sweep_in(tmp_path, embed={"force": True, "verify": True}).config
-    raw = slurm._for_shard(config.raw, slurm.Shard(1, 2))
+    raw = for_shard(config.raw, Shard(1, 2))
     assert raw["embed"] == {"force": False, "verify": False, "download": False}
     assert raw["stages"] == ["run"]
     assert raw["shard"] == "1/2"
@@ -101,13 +103,13 @@ def test_an_array_task_never_embeds_again_and_never_reports(sweep_in, tmp_path):
 def test_an_array_task_keeps_what_settles_the_embeddings(sweep_in, tmp_path):
     embed = {"force": True, "dtype": "float16", "autocast": "bfloat16", "on_error": "skip"}
     config = sweep_in(tmp_path, embed=embed).config
-    settings = read(slurm._for_shard(config.raw, slurm.Shard(1, 2))).embed
+    settings = read(for_shard(config.raw, Shard(1, 2))).embed
     assert settings == replace(config.embed, force=False, download=False)
 
 
 def test_an_array_task_that_is_out_of_time_is_queued_again_as_it_was():
-    again = ArrayTask().checkpoint({"name": "test"})
-    assert isinstance(again.function, ArrayTask)
+    again = ArrayTask(compute_shard).checkpoint({"name": "test"})
+    assert again.function == ArrayTask(compute_shard)
     assert again.args == ({"name": "test"},)
 
 
@@ -201,7 +203,7 @@ def test_ctrl_c_cancels_the_whole_array_and_says_so(
     config = sweep_in(tmp_path, executor={"name": "slurm", "shards": 2}).config
     monkeypatch.setattr(slurm.time, "sleep", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        chosen_executor(config).run([config], sweep_in(tmp_path).plan(), sweep_in(tmp_path).store)
+        carry_out(config, LAUNCH)
     assert (mock_slurm / "cancelled").read_text() == "7\n"
     assert "cancelling the array tasks; what they have written is kept." in caplog.text
 

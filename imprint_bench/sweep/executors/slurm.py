@@ -1,8 +1,8 @@
 """Executor `slurm`: a job array, one array task per shard of the plan, submitted by submitit.
 
-This process embeds, submits, waits and reports. An array task reads the same
+This process prepares, submits, waits and reports. An array task reads the same
 configuration, computes its shard with `n_jobs` processes and writes its rows into the
-shared store. What it gets are the configurations of the sweeps that run as one and the
+shared store. What it gets are the configurations of the sweeps that run as one, with the
 number of its shard; what it gives back are numbers and sentences.
 """
 
@@ -18,23 +18,20 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from imprint_bench.config import Config, read
-from imprint_bench.data.embeddings.cache import Embeddings
 from imprint_bench.errors import ConfigError, ImprintError
 from imprint_bench.execution import Shard
 from imprint_bench.params import AtLeast, PositiveInt
 from imprint_bench.run_log import logging_to
-from imprint_bench.sweep.embedding import Pair, described, embed
+from imprint_bench.settings import Settings
 from imprint_bench.sweep.executor import EXECUTORS, Item, Results, each
-from imprint_bench.sweep.joining import joined
 from imprint_bench.sweep.marks import described_marks
-from imprint_bench.sweep.plan import Plan
-from imprint_bench.sweep.planner import make_plan
-from imprint_bench.sweep.run import Outcome, marked_rows, pending, run, store_of
+from imprint_bench.sweep.planned import Planned
+from imprint_bench.sweep.run import Outcome, marked_rows
 from imprint_bench.sweep.store import Store
-from imprint_bench.sweep.unit import deal, share
 
 log = logging.getLogger(__name__)
+
+Raws = Sequence[Mapping[str, Any]]
 
 MOST_SHARDS = 1000
 POLL = 0.5  # seconds between two looks at the array tasks
@@ -110,24 +107,45 @@ class Slurm:
         """Call `function` on the cores of this machine, as an array task does with its shard."""
         return each(function, items, n_jobs=n_jobs, retry=retry)
 
-    def run(self, configs: Sequence[Config], plan: Plan, store: Store) -> Outcome:
-        """Compute what the store lacks of a plan in array tasks, and wait for all of them.
+    def run(
+        self,
+        compute: Callable[[Raws], Outcome],
+        tasks: Mapping[Shard, Raws],
+        *,
+        config: Settings,
+        plan: Planned,
+        todo: np.ndarray,
+        store: Store,
+        told: str,
+    ) -> Outcome:
+        """Compute shards of a plan in array tasks, and wait for all of them.
 
-        The configurations are those of the sweeps that the plan joins. Ctrl-C cancels the
-        array. If this process dies, the array tasks go on; the same command then waits for
-        nothing that is stored.
+        Ctrl-C cancels the array. If this process dies, the array tasks go on; the same command
+        then waits for nothing that is stored.
+
+        Parameters
+        ----------
+        compute : callable
+            What an array task does with its configurations; at the top level of a module.
+        tasks : mapping from Shard to sequence of mapping
+            The shards that lack something, and the plain configurations of each.
+        config : Settings
+            Of the first sweep: the folder of the results, the processes of a task.
+        plan : Planned
+        todo : ndarray of shape (trials,), bool
+            What the shards will compute.
+        store : Store
+        told : str
+            The same in words, such as "120 trials".
         """
-        started, config = time.monotonic(), configs[0]
-        todo = pending(config, plan, store)
+        started = time.monotonic()
         outcome = Outcome(found=len(plan) - int(todo.sum()))
-        of = min(self.shards, len(set(plan.unit_of_group)))
-        shards = [Shard(int(i) + 1, of) for i in np.unique(deal(plan, of)[todo])]
-        if shards:
+        if tasks:
             folder = _folder(config)
-            jobs = self._submit(configs, shards, folder)
+            jobs = self._submit(compute, tasks, folder, n_jobs=config.n_jobs)
             log.info(
-                "%d trials to compute in %d array tasks; their logs are in %s.",
-                int(todo.sum()), len(jobs), folder,
+                "%s to compute in %d array task%s; their logs are in %s.",
+                told, len(jobs), "" if len(jobs) == 1 else "s", folder,
             )  # fmt: skip
             try:
                 _wait(jobs)
@@ -135,7 +153,7 @@ class Slurm:
                 log.warning("cancelling the array tasks; what they have written is kept.")
                 _cancel(jobs, folder)
                 raise
-            for shard, job in zip(shards, jobs, strict=True):
+            for shard, job in zip(tasks, jobs, strict=True):
                 _add(outcome, shard, job)
         marked = marked_rows(plan, store)
         outcome.n_marked, outcome.marked = len(marked), described_marks(marked)
@@ -146,7 +164,12 @@ class Slurm:
         return self.cpus or (n_jobs if n_jobs > 0 else None)
 
     def _submit(
-        self, configs: Sequence[Config], shards: Sequence[Shard], folder: Path
+        self,
+        compute: Callable[[Raws], Outcome],
+        tasks: Mapping[Shard, Raws],
+        folder: Path,
+        *,
+        n_jobs: int,
     ) -> list[Any]:
         import submitit
 
@@ -155,14 +178,13 @@ class Slurm:
             name="imprint_bench",
             timeout_min=self.minutes,
             mem_gb=self.memory_gb,
-            cpus_per_task=self._cores(configs[0].n_jobs),
+            cpus_per_task=self._cores(n_jobs),
             slurm_partition=self.partition,
             slurm_array_parallelism=self.at_once,
             slurm_additional_parameters=dict(self.sbatch) or None,
         )
-        tasks = [[_for_shard(config.raw, shard) for config in configs] for shard in shards]
         try:
-            return executor.map_array(ArrayTask(), tasks)
+            return executor.map_array(ArrayTask(compute), list(tasks.values()))
         except (submitit.core.utils.FailedJobError, OSError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise ConfigError(
@@ -170,50 +192,34 @@ class Slurm:
             ) from error
 
 
+@dataclass(frozen=True)
 class ArrayTask:
-    """What an array task does; with `checkpoint`, submitit queues it again when its time is up."""
+    """What an array task does; with `checkpoint`, submitit queues it again when its time is up.
 
-    def __call__(self, raws: Sequence[Mapping[str, Any]]) -> Outcome | str:
-        """Compute the shard that plain configurations name; return a sentence if that cannot be.
+    Attributes
+    ----------
+    compute : callable
+        From the plain configurations of a shard to what came of it.
+    """
 
-        Parameters
-        ----------
-        raws : sequence of mapping
-            Of the sweeps that run as one plan.
-        """
+    compute: Callable[[Raws], Outcome]
+
+    def __call__(self, raws: Raws) -> Outcome | str:
+        """Compute the shard that plain configurations name; return a sentence if that cannot be."""
         with logging_to():
             try:
-                configs = [read(raw) for raw in raws]
-                embeddings: dict[Pair, Embeddings] = {}
-                plans = []
-                for config in configs:
-                    embeddings |= embed(config)
-                    plans.append(make_plan(config, described(config)))
-                config = configs[0]
-                assert config.shard is not None  # `_for_shard` has set it
-                plan = share(joined(plans), config.shard)
-                log.info("%s: shard %s.", ", ".join(c.name for c in configs), config.shard)
-                return run(config, plan, embeddings, store_of(config))
+                return self.compute(raws)
             except ImprintError as error:
                 return str(error)
 
-    def checkpoint(self, raws: Sequence[Mapping[str, Any]]) -> Any:
+    def checkpoint(self, raws: Raws) -> Any:
         """Return what is to be queued: the same, since the store knows what is done."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, raws)
 
 
-def _for_shard(raw: Mapping[str, Any], shard: Shard) -> dict[str, Any]:
-    """Return the configuration of an array task; the embeddings are there, and stay."""
-    return dict(raw) | {
-        "shard": str(shard),
-        "stages": ["run"],
-        "embed": {**raw.get("embed", {}), "force": False, "verify": False, "download": False},
-    }
-
-
-def _folder(config: Config) -> Path:
+def _folder(config: Settings) -> Path:
     now = dt.datetime.now().astimezone()
     return config.paths.results / "slurm" / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-{os.getpid()}"
 
