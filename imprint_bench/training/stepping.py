@@ -1,6 +1,6 @@
 """One step of training: from a batch of images to updated weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import isfinite
@@ -141,15 +141,15 @@ class Stepper:
         """Compute the gradient of a batch, in parts; return its features and its loss."""
         self.optimizer.zero_grad()
         features, losses = [], []
-        parts = zip(*(rows.chunk(self.recipe.accumulate) for rows in mixed), strict=True)
-        for part in map(Mixed._make, parts):
+        for part in self._parts(mixed):
             with self._autocast():
                 x = self.network(part.images.contiguous(memory_format=self.layout))
             x = x.float()
             loss = self._loss(x, part, lam)
             if self._weight is None:
                 self._weight = self._weight_of_a_part(x.detach(), part.labels)
-            loss = loss * self._weight
+            if self._weight != 1:
+                loss = loss * self._weight
             if self.device.type == "cpu" and not isfinite(value := loss.item()):
                 raise NotFiniteError(f"the loss is {value}")
             self.scaler.scale(loss).backward()
@@ -158,6 +158,13 @@ class Stepper:
         if len(features) == 1:
             return features[0], losses[0]
         return torch.cat(features), torch.stack(losses).sum()
+
+    def _parts(self, batch: Mixed) -> Iterable[Mixed]:
+        """Return the parts in which the gradient of a batch is computed."""
+        n = self.recipe.accumulate
+        if n == 1:
+            return [batch]
+        return map(Mixed._make, zip(*(rows.chunk(n) for rows in batch), strict=True))
 
     def _loss(self, features: Tensor, part: Mixed, lam: float) -> Tensor:
         try:

@@ -182,6 +182,12 @@ def test_updates_come_as_often_as_asked_between_start_and_freeze(schedule, expec
     assert updates(schedule, epochs=12, steps_per_epoch=4) == expected
 
 
+def test_a_tenth_of_an_epoch_is_a_tenth_although_no_float_is():
+    assert updates(Schedule(10, start=0.1, freeze_after=0.7), epochs=1, steps_per_epoch=10) == [
+        *range(1, 8)
+    ]
+
+
 @given(st.sampled_from([0.1, 0.2, 0.3, 0.7, 1.0, 1.5, 3.0]), st.integers(3, 60))
 @settings(max_examples=30)
 def test_the_number_of_updates_is_the_rate_times_the_epochs(rate, steps):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from imprint_bench.errors import ConfigError
@@ -51,13 +51,18 @@ class Schedule:
         >>> [step for step in range(13) if Schedule(0.5).due(step, 3)]
         [6, 12]
         """
-        last = float("inf") if self.freeze_after is None else self.freeze_after
-        epochs = Fraction(step, steps_per_epoch)
-        if step == 0 or not self.start <= epochs <= last:
+        (rate, of), (start, of_start), (last, of_last) = self._ratios
+        if step == 0 or step * of_start < start * steps_per_epoch:
             return False
-        rate = Fraction(self.updates_per_epoch).limit_denominator(10**6)  # 0.1 is a tenth
-        one = Fraction(1, steps_per_epoch)
-        return floor(rate * epochs) > floor(rate * (epochs - one))
+        if self.freeze_after is not None and step * of_last > last * steps_per_epoch:
+            return False
+        return rate * step // (of * steps_per_epoch) > rate * (step - 1) // (of * steps_per_epoch)
+
+    @cached_property
+    def _ratios(self) -> list[tuple[int, int]]:
+        """The three numbers as ratios: 0.1 is a tenth."""
+        numbers = (self.updates_per_epoch, self.start, self.freeze_after or 0.0)
+        return [Fraction(x).limit_denominator(10**6).as_integer_ratio() for x in numbers]
 
 
 @dataclass(frozen=True)
