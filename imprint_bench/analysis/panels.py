@@ -4,6 +4,7 @@ Sizes are for a page: the figure is as wide as its text, and no text is smaller 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -21,6 +22,9 @@ LONGEST = 24  # letters of a name that has no panel's width for itself
 SWATCH = 7  # letters that the sign before an entry of a legend and the space behind it take
 LINE = 1.3  # points of a line of data
 
+LineStyle: TypeAlias = str | tuple[int, tuple[float, ...]]
+DASHES: tuple[LineStyle, ...] = ("-", (0, (3.5, 1.5)), (0, (1, 1)))
+
 Panels = dict[tuple[str, str], Axes]
 
 
@@ -28,6 +32,11 @@ def style_of(i: int) -> tuple[str, str]:
     """Return color and marker number i; 49 pairs differ, and seven of them by both."""
     color, shift = i % len(COLORS), i // len(COLORS)
     return COLORS[color], MARKERS[(color + shift) % len(MARKERS)]
+
+
+def dashes_of(i: int) -> LineStyle:
+    """Return how line number i is dashed: those after the seventh, whose color comes again, are."""
+    return DASHES[i // len(COLORS) % len(DASHES)]
 
 
 def matrix(
@@ -172,7 +181,7 @@ def line_with_band(
     *,
     color: str,
     marker: str = "",
-    style: str = "-",
+    style: LineStyle = "-",
 ) -> None:
     """Draw a line with its interval as a band; a NaN margin has none."""
     axes.fill_between(x, y - margin, y + margin, color=color, alpha=0.18, lw=0)

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from imprint_bench.analysis.panels import (
     LINE,
     axes_are,
+    dashes_of,
     legend_below,
     line_with_band,
     matrix,
@@ -41,16 +42,26 @@ def draw_curves(data: pd.DataFrame, *, x: str, y: str, markers: bool = True) -> 
     values = sorted(data["x"].unique().tolist())
     places = dict(zip(values, _places(values) if markers else values, strict=True))
     entries: dict[str, Artist] = {}
+    repeats = not data["dashed"].any()  # dashes then tell lines of one color apart
     for (_, panel), axes in panels.items():
         own = data[data["panel"] == panel]
         for (name, dashed, _), line in own.groupby(["line", "dashed", "series"], sort=False):
-            color, marker = style_of(int(line["place"].iloc[0]))
-            style = "--" if dashed else "-"
+            place = int(line["place"].iloc[0])
+            color, marker = style_of(place)
+            style = dashes_of(place) if repeats else "--" if dashed else "-"
             at = line["x"].map(places).to_numpy(dtype=float)
             mean, margin = (100 * line[c].to_numpy(dtype=float) for c in ("y", "margin"))
             shown = marker if markers else ""
             line_with_band(axes, at, mean, margin, color=color, marker=shown, style=style)
-            entries[str(name)] = Line2D([], [], color=color, marker=shown, markersize=4, lw=LINE)
+            entries[str(name)] = Line2D(
+                [],
+                [],
+                color=color,
+                marker=shown,
+                markersize=4,
+                lw=LINE,
+                ls=style if repeats else "-",
+            )
         if markers:
             labels = [f"{v:g}" for v in values]
             ticks(axes, list(places.values()), labels, n_panels=min(len(names), 3))
