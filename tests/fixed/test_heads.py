@@ -350,6 +350,7 @@ def test_sizes_that_are_no_classification_are_one_sentence(c, d):
         ([1.0, 0.0], r"^prototypes: expected shape \(classes, dimensions\), got \(2,\)"),
         ([[1.0, 0.0], [0.0, 2.0]], "^prototypes: row 1 has length 2; expected rows of length 1"),
         ([[float("nan"), 0.0], [0.0, 1.0]], "^prototypes: row 0 has length nan"),
+        ("simplex", r"^prototypes: 'simplex' is a name; expected vectors, as build_prototypes\("),
     ],
 )
 def test_prototypes_that_are_none_are_one_sentence(wrong, sentence):
@@ -376,3 +377,13 @@ def test_features_of_another_shape_are_refused_when_they_are_observed(rows, n_la
     head = FixedPrototypeHead(torch.eye(D), assignment="dynamic")
     with pytest.raises(DataError, match=rf"shape \(B, {D}\)"):
         head.observe(torch.randn(rows), torch.zeros(n_labels, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("scale", ["abc", None, [1.0], True, 0, -1.0, float("nan")])
+def test_a_scale_that_is_no_positive_number_is_one_sentence(scale):
+    for make in (
+        lambda: FixedPrototypeHead(np.eye(3), scale=scale),
+        lambda: CosineHead(3, 3, scale=scale),
+    ):
+        with pytest.raises(ConfigError, match=r"^head.scale: expected a positive number or 'learn"):
+            make()

@@ -178,6 +178,11 @@ def checked_prototypes(prototypes: ArrayLike | Any) -> np.ndarray:
         If they are not that; the sentence names the first wrong row.
     """
     given = getattr(prototypes, "vectors", prototypes)
+    if isinstance(given, str):
+        raise DataError(
+            f"prototypes: {given!r} is a name; expected vectors, as build_prototypes({given!r}, c, "
+            "d) returns them."
+        )
     W = np.asarray(given.detach().cpu() if isinstance(given, Tensor) else given, dtype=np.float64)
     if W.ndim != 2:
         raise DataError(f"prototypes: expected shape (classes, dimensions), got {W.shape}.")

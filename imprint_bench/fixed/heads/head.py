@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -220,7 +221,7 @@ def make_factor(scale: Scale, *, at: str = "head") -> "float | nn.Parameter":
     """
     if scale == "learnable":
         return nn.Parameter(torch.tensor(FIRST_SCALE))
-    if not float(scale) > 0:
+    if isinstance(scale, bool) or not isinstance(scale, Real) or not float(scale) > 0:
         raise ConfigError(f"{at}.scale: expected a positive number or 'learnable', got {scale!r}.")
     return float(scale)
 
