@@ -221,9 +221,10 @@ def make_factor(scale: Scale, *, at: str = "head") -> "float | nn.Parameter":
     """
     if scale == "learnable":
         return nn.Parameter(torch.tensor(FIRST_SCALE))
-    if isinstance(scale, bool) or not isinstance(scale, Real) or not float(scale) > 0:
+    given: Any = scale  # whatever the annotation says
+    if isinstance(given, bool) or not isinstance(given, Real) or not float(given) > 0:
         raise ConfigError(f"{at}.scale: expected a positive number or 'learnable', got {scale!r}.")
-    return float(scale)
+    return float(given)
 
 
 def generator_of(seed: int, *names: object) -> torch.Generator:
