@@ -11,7 +11,7 @@ from torch import Tensor
 
 from imprint_bench.core.neural_collapse import nc1
 from imprint_bench.errors import RunFailed
-from imprint_bench.fixed.core.losses import Mixed
+from imprint_bench.fixed.core.losses.mixup import Mixed
 from imprint_bench.fixed.heads.head import Head
 
 FEWEST_KEPT = 5000  # rows at the end of an epoch that accuracy and NC1 are measured on

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from imprint_bench.errors import ConfigError, DataError
-from imprint_bench.fixed.core.losses import Mixed, mixed_loss, mixup
+from imprint_bench.fixed.core.losses.mixup import Mixed, mixed_loss, mixup
 from imprint_bench.fixed.heads.head import Head
 from imprint_bench.training.checkpoint import State, described, digest_of
 from imprint_bench.training.preparation import Preparation

@@ -17,9 +17,8 @@ from imprint_bench.fixed.core.losses import (
     dot_regression,
     hpn,
     ipm,
-    mixed_loss,
-    mixup,
 )
+from imprint_bench.fixed.core.losses.mixup import mixed_loss, mixup
 from imprint_bench.fixed.core.losses.sphere import uniformity_of
 from imprint_bench.fixed.heads.cosine import CosineHead
 from imprint_bench.fixed.heads.fixed import FixedPrototypeHead

@@ -11,7 +11,8 @@ from torch import nn
 
 from imprint_bench.core.neural_collapse import nc1
 from imprint_bench.errors import ConfigError, DataError
-from imprint_bench.fixed.core.losses import Mixed, cross_entropy, ipm
+from imprint_bench.fixed.core.losses import cross_entropy, ipm
+from imprint_bench.fixed.core.losses.mixup import Mixed
 from imprint_bench.fixed.heads.fixed import FixedPrototypeHead
 from imprint_bench.seeding import stream
 from imprint_bench.training.checkpoint import first_difference

@@ -9,7 +9,7 @@ O(B d), whatever the number of classes.
 from collections.abc import Callable
 from functools import wraps
 from math import sqrt
-from typing import Annotated, Any, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -76,14 +76,6 @@ def register(name: str) -> Callable[[Loss], Loss]:
         return LOSSES.add(name, loss)
 
     return decorate
-
-
-class Mixed(NamedTuple):
-    """A batch of images mixed in pairs, and the labels of both partners."""
-
-    images: Tensor
-    labels: Tensor
-    partners: Tensor
 
 
 @register("ipm")
@@ -253,32 +245,6 @@ def _squares(
     errors = (features * vectors).sum(1) / length - 1
     of_samples = errors if weights is None else errors * weights
     return factor * errors.dot(of_samples)
-
-
-def mixup(images: Tensor, labels: Tensor, lam: float, permutation: Tensor) -> Mixed:
-    """Mix every image with another one: ``lam`` times itself, ``1 - lam`` times its partner.
-
-    Parameters
-    ----------
-    images : Tensor of shape (B, ...)
-        Floating point.
-    labels : int64 Tensor of shape (B,)
-    lam : float
-        In [0, 1]; one for the batch, drawn from a Beta distribution.
-    permutation : int64 Tensor of shape (B,)
-        Position of the partner of every image.
-
-    References
-    ----------
-    Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, equation 1.
-    """
-    return Mixed(torch.lerp(images[permutation], images, lam), labels, labels[permutation])
-
-
-def mixed_loss(loss: Loss, head: Scorer, features: Tensor, mixed: Mixed, lam: float) -> Tensor:
-    """Return ``lam`` times the loss with the own labels, ``1 - lam`` times with the partners'."""
-    own = loss(head, features, mixed.labels)
-    return lam * own + (1 - lam) * loss(head, features, mixed.partners)
 
 
 def balance_weights(labels: Tensor, n_classes: int, *, dtype: torch.dtype) -> Tensor:
