@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from imprint_bench.errors import DataError
-from imprint_bench.fixed.core.losses.sphere import unit_rows
+from imprint_bench.fixed.core.losses.sphere import full_precision, unit_rows
 
 WAITING = 64  # batches that are taken in together
 LARGEST = 2**21  # numbers in the matrix of their sums, and in their features: 8 MB each
@@ -105,7 +105,7 @@ class ClassMeans(nn.Module):
             return
         features, labels = zip(*self._waiting, strict=True)
         self._waiting = []
-        Q, (c, d), n_batches = self._vectors, self._vectors.shape, len(labels)
+        Q, (c, d), n_batches = full_precision(self._vectors), self._vectors.shape, len(labels)
         z, cell = torch.cat(features).to(Q.dtype), torch.cat(labels)
         if Q.device.type == "cpu":  # elsewhere it would mean waiting
             check_labels(cell, c)

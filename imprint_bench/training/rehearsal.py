@@ -1,29 +1,36 @@
 """Every distinct method and recipe on toy features, before anything is trained."""
 
+from collections.abc import Mapping
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from imprint_bench.errors import ConfigError, ImprintError
 from imprint_bench.fixed.core.losses import LOSSES
 from imprint_bench.fixed.heads.head import build_head
+from imprint_bench.training.accumulation import weight_of_a_part
 from imprint_bench.training.config import TrainingConfig
 from imprint_bench.training.method import TrainingMethod
 
-CLASSES, LENGTH, ROWS = 6, 4, 12
+CLASSES, LENGTH = 6, 4
+LABELS = (0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 5)
+ROWS = len(LABELS)
 
 
 def rehearse(config: TrainingConfig) -> None:
-    """Build every head on random prototypes and take a step of every loss and optimizer.
+    """Build every head on random prototypes, every optimizer, and compute every loss once.
 
     Raises
     ------
     ConfigError
-        If one fails, or a loss is no finite number; the message names its method.
+        If one fails, a loss is no finite number, or its parts do not add up where a recipe
+        accumulates; the message names the method.
     """
     for method in config.methods:
         for one in (method, method.first):
             if one is not None:
-                _rehearse(one)
+                _rehearse(one, {n: recipe.accumulate for n, recipe in config.recipes.items()})
         for name, recipe in config.recipes.items():
             try:
                 recipe.make_optimizer(nn.ModuleList([nn.Linear(2, 2)]), method.lr)
@@ -32,10 +39,11 @@ def rehearse(config: TrainingConfig) -> None:
                 raise ConfigError(f"recipe.{name}.{told}") from error
 
 
-def _rehearse(method: TrainingMethod) -> None:
+def _rehearse(method: TrainingMethod, parts: Mapping[str, int]) -> None:
+    """Try one method, also in the parts of a batch that each recipe asks for."""
     at = f"method.{method.name}"
     features = torch.linspace(-1, 1, ROWS * LENGTH).sin().view(ROWS, LENGTH).requires_grad_()
-    labels = torch.arange(ROWS) % CLASSES
+    labels = torch.tensor(LABELS)
     params = dict(method.head.params)
     if "prototypes" in params:
         params["prototypes"] = {"random": {}}
@@ -55,3 +63,14 @@ def _rehearse(method: TrainingMethod) -> None:
             "finite number, a tensor without dimensions."
         )
     loss.backward()
+    for recipe, n_parts in parts.items():
+        if n_parts > 1:
+            weight_of_a_part(
+                partial(LOSSES[method.loss.kind], **method.loss.params),
+                head,
+                features.detach(),
+                labels,
+                parts=n_parts,
+                at=f"recipe.{recipe}.accumulate",
+                called=f"the loss of method {method.name}",
+            )

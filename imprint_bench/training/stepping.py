@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from imprint_bench.errors import ConfigError, DataError
+from imprint_bench.errors import DataError
 from imprint_bench.fixed.core.losses.mixup import Mixed, mixed_loss, mixup
 from imprint_bench.fixed.heads.head import Head
+from imprint_bench.training.accumulation import weight_of_a_part
 from imprint_bench.training.checkpoint import State, described, digest_of
 from imprint_bench.training.preparation import Preparation
 from imprint_bench.training.recipe import Recipe
@@ -146,12 +147,10 @@ class Stepper:
                 x = self.network(part.images.contiguous(memory_format=self.layout))
             x = x.float()
             loss = self._loss(x, part, lam)
-            if self._weight is None:
-                self._weight = self._weight_of_a_part(x.detach(), part.labels)
-            if self._weight != 1:
-                loss = loss * self._weight
             if self.device.type == "cpu" and not isfinite(value := loss.item()):
                 raise NotFiniteError(f"the loss is {value}")
+            if (weight := self._part_counts(x.detach(), part.labels)) != 1:
+                loss = loss * weight
             self.scaler.scale(loss).backward()
             features.append(x.detach())
             losses.append(loss.detach())
@@ -176,23 +175,13 @@ class Stepper:
                 raise
             raise NotFiniteError("a feature is NaN or infinite") from None
 
-    @torch.no_grad()
-    def _weight_of_a_part(self, features: Tensor, labels: Tensor) -> float:
-        """Return the factor of a part's loss: 1 if the loss is a sum, else that of a mean.
-
-        Whether it is, shows when all images come twice: a sum doubles, a mean does not.
-        """
-        once = self.loss(self.head, features, labels)
-        twice = self.loss(self.head, features.repeat(2, 1), labels.repeat(2))
-        ratio = float(twice / once)
-        for expected, weight in ((2.0, 1.0), (1.0, 1 / self.recipe.accumulate)):
-            if abs(ratio - expected) < 1e-3:
-                return weight
-        raise ConfigError(
-            f"recipe.accumulate: {self.recipe.accumulate} parts do not add up to a batch, as the "
-            f"loss of images that come twice is {ratio:.3g} times the loss; expected a sum or a "
-            "mean over images, or accumulate: 1."
-        )
+    def _part_counts(self, features: Tensor, labels: Tensor) -> float:
+        """Return the factor of the loss of a part, which the first loss above 0 tells."""
+        if self._weight is None:
+            self._weight = weight_of_a_part(
+                self.loss, self.head, features, labels, parts=self.recipe.accumulate
+            )
+        return 1 / self.recipe.accumulate if self._weight is None else self._weight
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.recipe.amp == "none":

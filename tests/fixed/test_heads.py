@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 import imprint_bench
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.fixed.core.assignment import assign
-from imprint_bench.fixed.core.losses import ipm
+from imprint_bench.fixed.core.losses import LOSSES, ipm
 from imprint_bench.fixed.core.rules import Schedule
 from imprint_bench.fixed.heads.cosine import CosineHead
 from imprint_bench.fixed.heads.fixed import FixedPrototypeHead
@@ -356,6 +356,28 @@ def test_sizes_that_are_no_classification_are_one_sentence(c, d):
 def test_prototypes_that_are_none_are_one_sentence(wrong, sentence):
     with pytest.raises(DataError, match=sentence):
         FixedPrototypeHead(wrong)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("normalizes", [True, False])
+@pytest.mark.parametrize("scale", [2.0, "learnable"])
+def test_a_fixed_head_of_half_precision_scores_matches_and_moves_its_means(
+    scale, normalizes, dtype
+):
+    options = {"assignment": ALL_DYNAMIC, "scale": scale, "normalize_features": normalizes}
+    whole = FixedPrototypeHead(prototypes(), **options)
+    half = FixedPrototypeHead(prototypes(), **options).to(dtype)
+    h = torch.randn(12, D, generator=torch.Generator().manual_seed(0)).to(dtype)
+    y = torch.arange(12) % C
+    logits = half(h)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, whole(h.float()), rtol=0.05, atol=0.05)
+    for name in LOSSES:
+        found, expected = (LOSSES[name](head, h, y) for head in (half, whole))
+        torch.testing.assert_close(found, expected, rtol=0.03, atol=0.03)
+    half.observe(h, y)
+    assert 0 <= half.reassign() <= 1
+    assert half.means.vectors.isfinite().all()
 
 
 # --- the public name

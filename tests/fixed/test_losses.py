@@ -19,7 +19,7 @@ from imprint_bench.fixed.core.losses import (
     ipm,
 )
 from imprint_bench.fixed.core.losses.mixup import mixed_loss, mixup
-from imprint_bench.fixed.core.losses.sphere import uniformity_of
+from imprint_bench.fixed.core.losses.sphere import uniformity_of, unit_products, unit_squares
 from imprint_bench.fixed.heads.cosine import CosineHead
 from imprint_bench.fixed.heads.fixed import FixedPrototypeHead
 from imprint_bench.fixed.heads.linear import LinearHead
@@ -265,6 +265,40 @@ def test_second_derivatives_are_those_of_finite_differences(head, balanced):
         return ipm(module, h, LABELS, balanced=balanced)
 
     assert torch.autograd.gradgradcheck(loss, (h, *module.parameters()))
+
+
+def plain_squares(rows, others):
+    return (unit_products(rows, others) - 1).square().sum()
+
+
+@pytest.mark.parametrize("both", [lambda x: (x, x.sin()), lambda x: (2 * x, (2 * x).cos())])
+def test_vectors_that_depend_on_the_features_count_once(both):
+    x = features_of()
+    firsts, seconds = [], []
+    for squares in (unit_squares, plain_squares):
+        (first,) = torch.autograd.grad(squares(*both(x)), x, create_graph=True)
+        firsts.append(first)
+        seconds.append(torch.autograd.grad(first.square().sum(), x)[0])
+    torch.testing.assert_close(*firsts)
+    torch.testing.assert_close(*seconds)
+
+
+def test_a_feature_of_zeros_has_finite_second_derivatives():
+    h = torch.zeros(5, D, dtype=torch.float64, requires_grad=True)
+    (first,) = torch.autograd.grad(ipm(fixed_head(), h, LABELS), h, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), h)
+    assert second.isfinite().all()
+
+
+def test_gradients_of_single_features_come_from_torch_func():
+    head, h = fixed_head(), features_of()
+    (expected,) = torch.autograd.grad(ipm(head, h, LABELS), h)
+    found = torch.func.vmap(
+        torch.func.grad(lambda h, w: unit_squares(h[None], w[None]))
+    )(h.detach(), head.vectors_of(LABELS))  # fmt: skip
+    torch.testing.assert_close(found, expected)
+    whole = torch.func.grad(lambda h: ipm(head, h, LABELS))(h.detach())
+    torch.testing.assert_close(whole, expected)
 
 
 @pytest.mark.parametrize("name", LOSSES)

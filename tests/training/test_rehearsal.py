@@ -20,6 +20,10 @@ REFUSED = {
     "method.m.head.scale: expected a positive number": {
         "method": {"m": {**ETF, "head": {"fixed": {"prototypes": {"simplex": {}}, "scale": 0.0}}}}
     },
+    "recipe.r.accumulate: 2 parts do not add up to a batch, as the loss of method m of": {
+        "recipe": {"r": {"epochs": 1, "batch_size": 50, "accumulate": 2}},
+        "method": {"m": {**ETF, "loss": {"ipm": {"balanced": True}}}},
+    },
     "recipe.r.optimizer.sgd: torch refuses lr 0.05": {
         "recipe": {"r": {"epochs": 1, "batch_size": 50, "optimizer": {"sgd": {"momentum": 2.0}}}}
     },

@@ -1,6 +1,7 @@
 import copy
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -178,6 +179,32 @@ def test_a_batch_in_parts_is_the_batch(loss):
     assert torch.allclose(whole.head.means.vectors, parts.head.means.vectors, atol=1e-6)
     assert torch.equal(whole.head.assignment, parts.head.assignment)
     assert a.history.loss == pytest.approx(b.history.loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_a_loss_that_weighs_images_by_their_batch_is_not_computed_in_parts(reduction):
+    made = make_task(accumulate=2)
+    made.loss = partial(ipm, balanced=True, reduction=reduction)
+    with pytest.raises(
+        ConfigError, match=r"2 parts do not add up .* which do not weigh each other"
+    ):
+        run(made)
+
+
+@pytest.mark.parametrize("first", [float("nan"), 0.0])
+def test_a_first_loss_that_tells_nothing_does_not_blame_the_parts(first):
+    made, calls = make_task(accumulate=2, norm=False), []
+
+    def loss(head, features, labels):
+        calls.append(len(labels))
+        return ipm(head, features, labels) * (first if len(calls) == 1 or first == 0 else 1)
+
+    made.loss = loss
+    if first == 0:
+        assert run(made).history.loss[-1] == 0
+        return
+    with pytest.raises(DivergedError, match="the loss is nan in epoch 1, step 1"):
+        run(made)
 
 
 def test_a_loss_that_is_neither_sum_nor_mean_is_not_computed_in_parts():

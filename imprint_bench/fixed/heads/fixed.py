@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.fixed.class_means import ClassMeans
 from imprint_bench.fixed.core.assignment import assign, change_fraction, initial_assignment
-from imprint_bench.fixed.core.losses.sphere import unit_rows
+from imprint_bench.fixed.core.losses.sphere import full_precision, unit_rows
 from imprint_bench.fixed.core.prototype_set import PROTOTYPES
 from imprint_bench.fixed.core.rules import Rule, build_rule
 from imprint_bench.fixed.heads.head import HEADS, Head, Scale, Slot, generator_of, make_factor
@@ -107,10 +107,10 @@ class FixedPrototypeHead(Head):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the logits."""
-        z = unit_rows(features) if self.normalizes_features else features
+        z = unit_rows(features) if self.normalizes_features else full_precision(features)
         if isinstance(self.factor, float):
-            return F.linear(z, self._scaled)
-        return F.linear(self.factor * z, self._vectors)
+            return F.linear(z, full_precision(self._scaled))
+        return F.linear(self.factor * z, full_precision(self._vectors))
 
     def observe(self, features: Tensor, labels: Tensor, *, copy: bool = True) -> None:
         """Move the class means, where the assignment is dynamic, by a batch of features.
@@ -147,7 +147,7 @@ class FixedPrototypeHead(Head):
         if self.means is None:
             return 0.0
         means, seen, W, previous = (
-            x.detach().cpu().numpy().copy()  # else an array of the buffer, which is written below
+            full_precision(x.detach()).cpu().numpy().copy()  # else the buffer that is written below
             for x in (self.means.vectors, self.means.seen, self.prototypes, self.assignment)
         )
         if not np.isfinite(means).all():

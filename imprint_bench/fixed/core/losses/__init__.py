@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
-from imprint_bench.fixed.core.losses.sphere import uniformity_of, unit_squares
+from imprint_bench.fixed.core.losses.sphere import full_precision, uniformity_of, unit_squares
 from imprint_bench.params import AtLeast
 from imprint_bench.registry import Registry
 
@@ -242,7 +242,7 @@ def _squares(
         weights = balance_weights(labels, head.n_classes, dtype=vectors.dtype)
     if head.normalizes_features:
         return unit_squares(features, vectors, weights, factor=factor)
-    errors = (features * vectors).sum(1) / length - 1
+    errors = (full_precision(features) * full_precision(vectors)).sum(1) / length - 1
     of_samples = errors if weights is None else errors * weights
     return factor * errors.dot(of_samples)
 

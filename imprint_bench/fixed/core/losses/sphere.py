@@ -67,7 +67,8 @@ def unit_squares(
     sum : Tensor without dimensions
         At least float32.
     """
-    squares: Tensor = _UnitSquares.apply(full_precision(rows), others, weights, factor)
+    squares: Tensor
+    squares, *_ = _UnitSquares.apply(full_precision(rows), full_precision(others), weights, factor)
     return squares
 
 
@@ -105,34 +106,54 @@ def _lengths(rows: Tensor, *, keepdim: bool = False) -> Tensor:
 
 
 class _UnitSquares(torch.autograd.Function):
-    """The sum of weighted squares, and the gradient that was made with it."""
+    """The sum of weighted squares, and the gradients that were made with it."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(
-        ctx: Any, rows: Tensor, others: Tensor, weights: Tensor | None, factor: float
-    ) -> Tensor:
+        rows: Tensor, others: Tensor, weights: Tensor | None, factor: float
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         lengths = _lengths(rows, keepdim=True)
         z = rows / lengths
         q = (z * others).sum(1, keepdim=True)
         errors = q - 1
         slopes = factor * errors if weights is None else factor * errors * weights.unsqueeze(1)
-        of_rows = of_others = None
-        if ctx.needs_input_grad[0]:
-            of_rows = torch.addcmul(others, z, q, value=-1).mul_(slopes / lengths)
-        if ctx.needs_input_grad[1]:
-            of_others = z * slopes
-        ctx.save_for_backward(rows, others, weights, of_rows, of_others)
-        ctx.factor = factor
-        return errors.view(-1).dot(slopes.view(-1))
+        of_rows = torch.addcmul(others, z, q, value=-1) * (slopes / lengths)
+        of_others = z * slopes if others.requires_grad else None
+        return errors.view(-1).dot(slopes.view(-1)), of_rows, of_others
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        rows, others, weights, *gradients = ctx.saved_tensors
-        if torch.is_grad_enabled():  # for a derivative of this one, autograd has to see it
-            squares = (unit_products(rows, others) - 1).square()
-            value = ctx.factor * (squares if weights is None else squares * weights).sum()
-            asked = [x for x, g in zip((rows, others), gradients, strict=True) if g is not None]
-            found = iter(torch.autograd.grad(value, asked, slope, create_graph=True))
-            return *(None if g is None else next(found) for g in gradients), None, None
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+        rows, others, weights, ctx.factor = inputs
+        _, of_rows, of_others = output
+        ctx.mark_non_differentiable(*(g for g in (of_rows, of_others) if g is not None))
+        ctx.save_for_backward(rows, others, weights, of_rows, of_others)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        rows, others, weights, of_rows, of_others = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
         twice = 2 * slope
-        return *(None if g is None else g * twice for g in gradients), None, None
+        if torch.is_grad_enabled() or (wanted[1] and of_others is None):
+            # For a derivative of these, autograd has to see how they are made.
+            of_rows, of_others = _gradients(rows, others, weights, ctx.factor)
+        return (
+            of_rows * twice if wanted[0] else None,
+            of_others * twice if wanted[1] else None,
+            None,
+            None,
+        )
+
+
+def _gradients(
+    rows: Tensor, others: Tensor, weights: Tensor | None, factor: float
+) -> tuple[Tensor, Tensor]:
+    """Return half the gradients of `unit_squares`, in operations that autograd can follow."""
+    of_zeros = (rows == 0).all(1, keepdim=True)  # whose length has no second derivative
+    lengths = torch.linalg.vector_norm(torch.where(of_zeros, 1, rows), dim=1, keepdim=True)
+    lengths = torch.where(of_zeros, 1, lengths)
+    z = rows / lengths
+    q = (z * others).sum(1, keepdim=True)
+    slopes = factor * (q - 1) if weights is None else factor * (q - 1) * weights.unsqueeze(1)
+    return (others - q * z) * (slopes / lengths), z * slopes
