@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from imprint_bench.errors import DataError
+from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import Source, check_params
 from imprint_bench.plugins import code_of
 from imprint_bench.registry import Registry
@@ -110,23 +111,45 @@ DATASETS: Registry[Callable[..., ImageDataset]] = Registry("dataset", "imprint_b
 def build_dataset(source: Source) -> ImageDataset:
     """Return the dataset that `source` names.
 
-    The file of a function that the user imported is part of its fingerprint.
+    The file of a function that the user imported is part of its fingerprint. A function
+    starts its messages with its kind, ``long_tailed.rho: ...``, and they come out with the name.
 
     Raises
     ------
     ConfigError
         If the kind or a parameter is unknown or wrong; the message starts with
-        ``dataset.<name>``.
+        ``dataset.<name>.<kind>``, or ``dataset.<name>`` if that is the kind. Some of it is
+        found only when the dataset is read.
     DataError
         If a file is missing.
     """
     at = f"dataset.{source.name}"
     function = DATASETS.find(source.kind, at=at)
+    at = at if source.kind == source.name else f"{at}.{source.kind}"
     check_params(function, source.params, at=at)
-    made = function(**source.params)
+    made = built_at(at, lambda: function(**source.params), instead_of=source.kind)
     if (code := code_of(function)) is None:
         return made
     return replace(made, read_fingerprint=lambda: digest(content=made.fingerprint, code=code))
+
+
+def built_at(at: str, make: Callable[[], ImageDataset], *, instead_of: str) -> ImageDataset:
+    """Return what `make` makes; its messages, now and whenever it is read, start with `at`.
+
+    Parameters
+    ----------
+    at : str
+        Place of the dataset in the configuration.
+    make : callable
+        ``() -> ImageDataset``.
+    instead_of : str
+        Place that its messages start with otherwise. A message that starts with something
+        else, such as a file, stays as it is.
+    """
+    placed = _placed(at, instead_of)
+    made = placed(make)()
+    ways = {field.name: getattr(made, field.name) for field in fields(made)}
+    return replace(made, **{name: placed(way) for name, way in ways.items() if callable(way)})
 
 
 def checked_labels(labels: np.ndarray, *, at: str) -> np.ndarray:
@@ -165,6 +188,18 @@ def checked_labels(labels: np.ndarray, *, at: str) -> np.ndarray:
 def digest(**content: Any) -> str:
     """Return the SHA-256 (hexadecimal) of JSON values: the same for the same values."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def _placed(at: str, instead_of: str) -> Iterator[None]:
+    """Change the place with which the message of an error starts; decorates functions, too."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        sentence = str(error)
+        if sentence.startswith(tuple(instead_of + mark for mark in ".[:")):
+            error.args = (at + sentence.removeprefix(instead_of),)
+        raise
 
 
 def _known(split: str) -> str:

@@ -105,7 +105,7 @@ def test_digits_are_split_class_by_class_and_the_seed_settles_how():
 
 @pytest.mark.parametrize("test_size", [0.0, 1.0, 0.001])
 def test_digits_keep_every_class_in_both_splits(test_size):
-    with pytest.raises(ConfigError, match=rf"^digits.test_size: {test_size}"):
+    with pytest.raises(ConfigError, match=rf"^dataset.mine.digits.test_size: {test_size}"):
         built("digits", test_size=test_size).labels("train")
 
 
@@ -195,7 +195,7 @@ def test_a_validation_split_of_an_npz_file_stands_in_for_test_by_one_key(npz_fil
     with raises_data_error("no array 'vall_images'; it holds ") as caught:
         built("npz", file=npz_file, train_split="vall").images("train", 0, 1)
     assert "Did you mean 'val_images'?" in str(caught.value)
-    with pytest.raises(ConfigError, match=r"^npz.test_split: 'val' is train_split, too; expected"):
+    with pytest.raises(ConfigError, match=r"^dataset.mine.npz.test_split: 'val' is train_sp"):
         built("npz", file=npz_file, train_split="val", test_split="val")
 
 
@@ -262,7 +262,7 @@ def test_something_else_in_the_place_of_a_file_is_said(tmp_path):
     with raises_data_error("'.': this folder, or an empty path; give another."):
         existing(Path(), remedy="give another")
     for kind, key in {"npz": "file", "idx": "folder"}.items():
-        with pytest.raises(ConfigError, match=f"^{kind}.{key}: an empty path; expected that of a"):
+        with pytest.raises(ConfigError, match=f"^dataset.mine.{kind}.{key}: an empty path; exp"):
             built(kind, **{key: ""})
 
 
@@ -340,9 +340,11 @@ def test_a_dataset_without_images_says_what_it_goes_with():
 
 
 def test_a_wrong_parameter_is_named_with_its_place():
-    with pytest.raises(ConfigError, match=r"^dataset.mine.file: no such parameter; dataset.mine"):
+    with pytest.raises(ConfigError, match=r"^dataset.mine.idx.file: no such parameter; dataset"):
         built("idx", file="x")
-    with pytest.raises(ConfigError, match=r"unknown dataset 'digit'.*Did you mean 'digits'"):
+    with pytest.raises(
+        ConfigError, match=r"^dataset.mine: unknown dataset 'digit'.*Did you mean 'digits'"
+    ):
         built("digit")
 
 

@@ -28,6 +28,11 @@ def raises(kind, message):
     return pytest.raises(kind, match=re.escape(message))
 
 
+def refused(message):
+    """Expect a sentence that starts with the place of the dataset called mine."""
+    return pytest.raises(ConfigError, match=f"^{re.escape(f'dataset.mine.pairs{message}')}")
+
+
 @pytest.fixture(scope="module")
 def digit_pairs():
     """Return the dataset of that name as its YAML has it."""
@@ -150,22 +155,26 @@ def _save(path, image):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"n_train": 10**6}, "pairs.n_train: 1000000; "),
+        ({"n_train": 10**6}, ".n_train: 1000000; "),
         (
             {"n_test": 10**4},
-            "pairs.n_test: 10000; 44 images of class 0 and 44 of class 0 make 1936",
+            ".n_test: 10000; 44 images of class 0 and 44 of class 0 make 1936",
         ),
-        ({"shrink": 3}, "pairs.shrink: 3 does not divide images of 8 x 8 pixels; expected a"),
-        ({"n_train": 0}, "dataset.mine.n_train: expected an int of at least 1, got 0"),
-        ({"of": {}}, "pairs.of: expected one dataset, {kind: {parameters}}, got 0 of them (none)"),
-        ({"of": {"digits": {}, "npz": {}}}, "got 2 of them (digits, npz)"),
-        ({"of": {"digit": {}}}, "pairs.of: unknown dataset 'digit'; known: "),
-        ({"of": {"digits": 3}}, "pairs.of.digits: expected a mapping of its parameters, got 3"),
-        ({"of": {"digits": {"tests": 1}}}, "pairs.of.digits.tests: no such parameter; pairs.of."),
+        ({"shrink": 3}, ".shrink: 3 does not divide images of 8 x 8 pixels; expected a"),
+        ({"n_train": 0}, ".n_train: expected an int of at least 1, got 0"),
+        ({"of": {}}, ".of: expected one dataset, {kind: {parameters}}, got 0 of them (none)"),
+        (
+            {"of": {"digits": {}, "npz": {}}},
+            ".of: expected one dataset, {kind: {parameters}}, got 2 of them (digits, npz).",
+        ),
+        ({"of": {"digit": {}}}, ".of: unknown dataset 'digit'; known: "),
+        ({"of": {"digits": 3}}, ".of.digits: expected a mapping of its parameters, got 3"),
+        ({"of": {"digits": {"tests": 1}}}, ".of.digits.tests: no such parameter; pairs.of."),
+        ({"of": {"digits": {"test_size": 0.001}}}, ".of.digits.test_size: 0.001 leaves class 0"),
     ],
 )
 def test_wrong_parameters_of_pairs_are_named(params, message):
-    with raises(ConfigError, message):
+    with refused(message):
         dataset = paired(**params)
         for split in SPLITS:
             dataset.labels(split)

@@ -77,7 +77,7 @@ def test_a_validation_split_stands_in_for_test_by_one_key(folder):
     dataset = built(folder, test_split="val")
     assert dataset.labels("test").tolist() == [0, 1]
     assert dataset.fingerprint != built(folder).fingerprint
-    with raises_data_error("image_folder.test_split: 'train' is train_split, too", ConfigError):
+    with raises_data_error("dataset.mine.image_folder.test_split: 'train' is train", ConfigError):
         built(folder, test_split="train")
 
 
@@ -333,7 +333,7 @@ def test_a_file_where_a_folder_is_expected_and_an_empty_path_are_said(folder, tm
         built(tmp_path / "afile" / "b")
     with raises_data_error(f"{folder}/val: a file, where a folder is expected; put the images the"):
         built(folder, test_split="val")
-    with raises_data_error("image_folder.folder: an empty path; expected that of a", ConfigError):
+    with raises_data_error("dataset.mine.image_folder.folder: an empty path; exp", ConfigError):
         built("")
 
 

@@ -87,7 +87,8 @@ def test_a_validation_split_stands_in_for_test_by_one_key(tmp_path):
     assert dataset.labels("test").tolist() == [0, 0, 1]
     assert dataset.fingerprint != built(tmp_path).fingerprint
     with raises_data_error(
-        "image_parquet.test_split: 'train' is train_split, too; expected another", ConfigError
+        "dataset.mine.image_parquet.test_split: 'train' is train_split, too; expected another",
+        ConfigError,
     ):
         built(tmp_path, test_split="train")
 
@@ -140,7 +141,7 @@ def test_a_file_where_a_folder_is_expected_and_the_reverse_are_said(tmp_path):
     (tmp_path / "afile").write_text("x")
     with raises_data_error(f"{tmp_path}/afile: a file, where a folder is expected; give the fold"):
         built(tmp_path / "afile")
-    with raises_data_error("image_parquet.folder: an empty path; expected that", ConfigError):
+    with raises_data_error("dataset.mine.image_parquet.folder: an empty path; exp", ConfigError):
         built("")
     for name in ("train.parquet", "train-0.parquet"):
         (tmp_path / "train.parquet").unlink(missing_ok=True)

@@ -32,6 +32,11 @@ def raises(kind, message):
     return pytest.raises(kind, match=re.escape(message))
 
 
+def refused(message):
+    """Expect a sentence that starts with the place of the dataset called mine."""
+    return pytest.raises(ConfigError, match=f"^{re.escape(f'dataset.mine.long_tailed{message}')}")
+
+
 def whole(dataset, split):
     return dataset.images(split, 0, dataset.size(split))
 
@@ -246,7 +251,7 @@ def test_labels_with_gaps_are_counted_by_their_rank(labeled):
 
 @pytest.mark.parametrize("rho", [0, -0.1, 1.5])
 def test_a_share_outside_its_range_is_refused(rho):
-    with raises(ConfigError, f"long_tailed.rho: {rho}; expected a number above 0, at most 1."):
+    with refused(f".rho: {rho}; expected a number above 0, at most 1."):
         digits_with_tail(rho=rho)
 
 
@@ -257,8 +262,8 @@ def test_a_share_that_empties_a_class_is_refused_with_the_smallest_that_does_not
         with_tail(of, rho=0.5 / n_max, n_max=n_max).labels("train")
     text = str(caught.value)
     assert text.startswith(
-        f"long_tailed.rho: {0.5 / n_max} leaves class 4 without a training image, as {int(n_max)} "
-        "of the first of 5 classes stay; expected at least "
+        f"dataset.mine.long_tailed.rho: {0.5 / n_max} leaves class 4 without a training image, as "
+        f"{int(n_max)} of the first of 5 classes stay; expected at least "
     )
     least = float(text.rpartition("at least ")[2].rstrip("."))
     assert with_tail(of, rho=least, n_max=n_max).labels("train").max() == 4
@@ -284,5 +289,26 @@ def test_missing_files_of_the_dataset_can_be_fetched_as_ever(tmp_path):
 
 
 def test_a_wrong_dataset_is_named_with_its_place():
-    with raises(ConfigError, "long_tailed.of: unknown dataset 'svnh'; known: "):
+    with refused(".of: unknown dataset 'svnh'; known: "):
         with_tail({"svnh": {"root": "."}}, rho=0.1)
+
+
+def test_what_a_dataset_within_refuses_is_named_with_the_whole_place():
+    with refused(".of.digits.test_size: 2; expected a number between"):
+        with_tail({"digits": {"test_size": 2}}, rho=0.1)
+    sparse = with_tail({"digits": {"test_size": 0.001}}, rho=0.1)
+    pairs = {"pairs": {"of": {"digits": {}}, "shrink": 3}}
+    deep = with_tail({"long_tailed": {"of": pairs, "rho": 1.0}}, rho=0.1)
+    for look in (lambda: sparse.labels("train"), lambda: sparse.fingerprint, sparse.remark):
+        with refused(".of.digits.test_size: 0.001 leaves class 0 of"):
+            look()
+    for look in (lambda: deep.shape, lambda: deep.images("train", 0, 1)):
+        with refused(".of.long_tailed.of.pairs.shrink: 3 does not divide"):
+            look()
+
+
+def test_a_name_that_is_the_kind_stands_in_the_place_once():
+    params = {"of": {"digits": {}}, "rho": 1e-9}
+    dataset = build_dataset(Source("long_tailed", "long_tailed", params))
+    with pytest.raises(ConfigError, match=r"^dataset\.long_tailed\.rho: 1e-09 leaves class"):
+        dataset.labels("train")

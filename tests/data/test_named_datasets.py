@@ -220,7 +220,7 @@ def test_what_is_missing_is_named_with_its_folder_and_a_command_and_can_be_fetch
 
 @pytest.mark.parametrize("kind", ["cifar", "imagenet", "mnist_m", "stl10", "svhn", "usps"])
 def test_an_empty_path_is_not_taken_for_the_folder_that_the_command_runs_in(kind):
-    with pytest.raises(ConfigError, match=rf"^{kind}.root: an empty path; expected that of a file"):
+    with pytest.raises(ConfigError, match=rf"^dataset.mine.{kind}.root: an empty path; expected"):
         build_dataset(Source("mine", kind, {"root": ""}))
 
 
@@ -570,6 +570,9 @@ def test_images_of_parts_of_one_size_are_one_array_and_those_of_several_are_a_li
     assert [image.shape for image in mixed[::5]] == [(s, s, 3) for s in (28, 32, 32, 16)]
 
 
+AT_PARTS = "dataset.mine.concatenation.parts"
+
+
 def combined(**parts):
     return build_dataset(Source("mine", "concatenation", {"parts": parts}))
 
@@ -580,7 +583,7 @@ def test_parts_must_have_the_same_classes(tmp_path):
     labels = folder / "train-labels-idx1-ubyte"
     edited(lambda content: content[:8] + content[8:].replace(b"\7", b"\6"))(labels)
     parts = {"usps": {"usps": {"root": str(tmp_path)}}, "m": {"idx": {"folder": str(folder)}}}
-    with raises(DataError, "concatenation.parts.m: no training image of class 7, which another"):
+    with raises(DataError, f"{AT_PARTS}.m: no training image of class 7, which another"):
         combined(**parts).labels("train")
     assert combined(**parts).size("test") == 2 * PUBLISHED_ROWS["test"]
 
@@ -588,16 +591,19 @@ def test_parts_must_have_the_same_classes(tmp_path):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({}, "concatenation.parts: no parts; expected at least one dataset"),
-        ({"a": {"idx": {}, "usps": {}}}, "concatenation.parts.a: expected {kind: {parameters}}"),
-        ({"a": "mnist"}, "concatenation.parts.a: expected {kind: {parameters}}, got 'mnist'"),
-        ({"a": {"usp": {"root": "x"}}}, "concatenation.parts.a: unknown dataset 'usp'; known"),
-        ({"a": {"usps": {"rot": "x"}}}, "concatenation.parts.a.usps.rot: no such parameter"),
-        ({"a": {"usps": None}}, "concatenation.parts.a.usps.root: missing"),
+        ({}, ": no parts; expected at least one dataset"),
+        ({"a": {"idx": {}, "usps": {}}}, ".a: expected {kind: {parameters}}"),
+        ({"a": "mnist"}, ".a: expected {kind: {parameters}}, got 'mnist'"),
+        ({"a": {"usp": {"root": "x"}}}, ".a: unknown dataset 'usp'; known"),
+        ({"a": {"usps": {"rot": "x"}}}, ".a.usps.rot: no such parameter"),
+        ({"a": {"usps": None}}, ".a.usps.root: missing"),
+        ({"a": {"usps": 3}}, ".a.usps: expected a mapping of its parameters, got 3"),
+        ({"a": {"usps": {"root": ""}}}, ".a.usps.root: an empty path; expected"),
+        ({"digits": {"digits": {"test_size": 2}}}, ".digits.digits.test_size: 2; exp"),
     ],
 )
 def test_wrong_parts_are_named_with_their_place(parts, message):
-    with raises(ConfigError, message):
+    with pytest.raises(ConfigError, match=f"^{re.escape(AT_PARTS + message)}"):
         combined(**parts)
 
 
@@ -624,7 +630,7 @@ def test_classes_that_follow_others_must_be_trained(tmp_path):
     )
     parts = {"mnist": {"idx": {"folder": str(folder)}}, "digits": {"digits": {}}}
     own = build_dataset(Source("mine", "concatenation", {"parts": parts, "labels": "offset"}))
-    with raises(DataError, "concatenation.parts.mnist: no training image of class 9, which is in"):
+    with raises(DataError, f"{AT_PARTS}.mnist: no training image of class 9, which is in"):
         own.labels("test")
 
 
@@ -670,14 +676,14 @@ def test_imagenet_is_grey_and_color_of_several_sizes_all_in_three_channels(tmp_p
 def test_a_class_list_that_does_not_fit_is_refused(tmp_path):
     write_imagenet(tmp_path / "imagenet")
     for classes, message in (
-        ("[]", "imagenet.classes: an empty list; expected labels, or null for all"),
-        ("[1,1000]", "imagenet.classes[1]: 1000; expected a label from 0 to 999"),
-        ("[-1]", "imagenet.classes[0]: -1; expected a label from 0 to 999"),
+        ("[]", "dataset.imagenet.classes: an empty list; expected labels, or null for all"),
+        ("[1,1000]", "dataset.imagenet.classes[1]: 1000; expected a label from 0 to 999"),
+        ("[-1]", "dataset.imagenet.classes[0]: -1; expected a label from 0 to 999"),
     ):
         with raises(ConfigError, message):
             named("imagenet", tmp_path, f"dataset.imagenet.classes={classes}")
     dataset = named("imagenet", tmp_path, "dataset.imagenet.classes=[3]")
-    with raises(ConfigError, f"no class 3; {tmp_path}/imagenet has classes 0 to 2"):
+    with raises(ConfigError, f"dataset.imagenet.classes: no class 3; {tmp_path}/imagenet has cl"):
         dataset.labels("train")
 
 

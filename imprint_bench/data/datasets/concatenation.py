@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from imprint_bench.data.dataset import DATASETS, ImageDataset, Images, build_dataset, digest
+from imprint_bench.data.dataset import DATASETS, ImageDataset, Images, built_at, digest
 from imprint_bench.data.fetching.downloads import MissingFilesError
+from imprint_bench.data.reading.another_dataset import built_of
 from imprint_bench.errors import ConfigError, DataError
-from imprint_bench.params import Source, check_params
 
 Parts = Mapping[str, ImageDataset]
 
@@ -88,10 +88,8 @@ def _checked(parts: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _built(name: str, value: Mapping[str, Any]) -> ImageDataset:
-    ((kind, params),) = value.items()
     at = f"concatenation.parts.{name}"
-    check_params(DATASETS.find(kind, at=at), params or {}, at=f"{at}.{kind}")
-    return build_dataset(Source(name, kind, params or {}))
+    return built_at(at, lambda: built_of(value, at=at), instead_of="dataset")
 
 
 def _rows(datasets: Parts, split: str) -> dict[str, range]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from imprint_bench.data.dataset import DATASETS, ImageDataset, digest
+from imprint_bench.data.dataset import DATASETS, ImageDataset, built_at, digest
 from imprint_bench.data.reading.another_dataset import built_of, digest_of, images_at
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import AtLeast
@@ -61,7 +61,8 @@ def long_tailed(
     """
     if not 0 < rho <= 1:
         raise ConfigError(f"long_tailed.rho: {rho}; expected a number above 0, at most 1.")
-    whole = built_of(of, at="long_tailed.of")
+    at = "long_tailed.of"
+    whole = built_at(at, lambda: built_of(of, at=at), instead_of="dataset")
 
     @cache
     def asked() -> dict[int, int]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset, Shape, digest
+from imprint_bench.data.dataset import DATASETS, SPLITS, ImageDataset, Shape, built_at, digest
 from imprint_bench.data.reading.another_dataset import built_of, digest_of, images_at
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.params import AtLeast, PositiveInt
@@ -50,7 +50,8 @@ def pairs(
         If the dataset is none. That it has fewer pairs than asked for is found when the labels
         are read, and a size that `shrink` does not divide with the first image.
     """
-    single = built_of(of, at="pairs.of")
+    at = "pairs.of"
+    single = built_at(at, lambda: built_of(of, at=at), instead_of="dataset")
     wanted = {"train": n_train, "test": n_test}
 
     @cache
