@@ -2,7 +2,7 @@
 
 import itertools
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from inspect import Parameter, signature
@@ -19,6 +19,21 @@ class AtLeast:
     """Constraint on a number: it is `minimum` or more."""
 
     minimum: float
+
+    def allows(self, value: float) -> bool:
+        """Tell whether `value` is within the limit."""
+        return value >= self.minimum
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """Constraint on a number: it is `maximum` or less."""
+
+    maximum: float
+
+    def allows(self, value: float) -> bool:
+        """Tell whether `value` is within the limit."""
+        return value <= self.maximum
 
 
 PositiveInt = Annotated[int, AtLeast(1)]
@@ -75,7 +90,7 @@ def check_params(function: Callable[..., Any], params: Mapping[str, Any], *, at:
     Raises
     ------
     ConfigError
-        For an unknown or missing name, a wrong type, or a number that is too small.
+        For an unknown or missing name, a wrong type, or a number outside its limits.
 
     Examples
     --------
@@ -163,7 +178,7 @@ def _fits(value: Any, annotation: Any) -> bool:
         return True
     if origin is Annotated:
         kind, *limits = get_args(annotation)
-        return _fits(value, kind) and all(value >= x.minimum for x in limits)
+        return _fits(value, kind) and all(limit.allows(value) for limit in limits)
     if origin is Literal:
         return value in get_args(annotation)
     if origin in (Union, types.UnionType):
@@ -190,9 +205,8 @@ def _fits(value: Any, annotation: Any) -> bool:
 def _describe(annotation: Any) -> str:
     origin = get_origin(annotation)
     if origin is Annotated:
-        kind, *limits = get_args(annotation)
-        article = "an" if _describe(kind).startswith(("a", "e", "i", "o")) else "a"
-        return f"{article} {_describe(kind)} of at least {limits[0].minimum:g}"
+        text = _limited(annotation)
+        return f"an {text}" if text.startswith(("a", "e", "i", "o")) else f"a {text}"
     if origin is Literal:
         values = get_args(annotation)
         return "one of " + ", ".join(map(str, values)) if len(values) > 1 else repr(values[0])
@@ -201,7 +215,7 @@ def _describe(annotation: Any) -> str:
             "nothing" if a is type(None) else _describe(a) for a in get_args(annotation)
         )
     if origin in (list, tuple):
-        return f"a list of {short_name(get_args(annotation)[0])}"
+        return f"a list of {_limited(get_args(annotation)[0])}"
     if annotation is bool:
         return "true or false"
     if origin in (dict, Mapping) and get_args(annotation)[1] in (int, float):
@@ -209,3 +223,24 @@ def _describe(annotation: Any) -> str:
     if annotation is dict or origin in (dict, Mapping):
         return "a mapping"
     return getattr(annotation, "__name__", str(annotation))
+
+
+def _limited(annotation: Any) -> str:
+    """Return the type without an article, with its limits: "int of at least 1"."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        kind, *limits = get_args(annotation)
+        return f"{short_name(kind)} {_range(limits)}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(
+            "nothing" if a is type(None) else _limited(a) for a in get_args(annotation)
+        )
+    return short_name(annotation)
+
+
+def _range(limits: Sequence[AtLeast | AtMost]) -> str:
+    low = [f"{limit.minimum:g}" for limit in limits if isinstance(limit, AtLeast)]
+    high = [f"{limit.maximum:g}" for limit in limits if isinstance(limit, AtMost)]
+    if low and high:
+        return f"from {low[0]} to {high[0]}"
+    return f"of at least {low[0]}" if low else f"of at most {high[0]}"

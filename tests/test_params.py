@@ -7,6 +7,7 @@ import pytest
 from imprint_bench.errors import ConfigError
 from imprint_bench.params import (
     AtLeast,
+    AtMost,
     PositiveInt,
     check_params,
     check_value,
@@ -124,9 +125,45 @@ def test_short_name(annotation, text):
     assert short_name(annotation) == text
 
 
-def test_a_minimum_is_allowed():
-    def decayed(*, decay: Annotated[float, AtLeast(0)]) -> None: ...
+Share = Annotated[float, AtLeast(0), AtMost(1)]
 
-    check_params(decayed, {"decay": 0}, at="")
-    with pytest.raises(ConfigError, match=r"^decay: expected a float of at least 0, got -1e-09\.$"):
-        check_value(-1e-9, settable(decayed)["decay"].annotation, at="decay")
+
+@pytest.mark.parametrize(
+    ("annotation", "ends"),
+    [
+        (Annotated[float, AtLeast(0)], [0, 1e9]),
+        (Annotated[int, AtMost(9)], [-5, 9]),
+        (Share, [0, 0.5, 1]),
+        (list[Share], [[], [0, 1]]),
+    ],
+)
+def test_the_limits_themselves_are_allowed(annotation, ends):
+    def limited(*, x: annotation) -> None: ...
+
+    for value in ends:
+        check_params(limited, {"x": value}, at="")
+
+
+OUTSIDE = [
+    (Annotated[float, AtLeast(0)], -1e-9, "a float of at least 0, got -1e-09"),
+    (Annotated[int, AtMost(9)], 10, "an int of at most 9, got 10"),
+    (Share, 3, "a float from 0 to 1, got 3"),
+    (Share, -0.1, "a float from 0 to 1, got -0.1"),
+    (Share, "much", "a float from 0 to 1, got 'much'"),
+    (Share | None, 2, "a float from 0 to 1 or nothing, got 2"),
+    (list[Annotated[int, AtLeast(0)]], [-1], "a list of int of at least 0, got [-1]"),
+    (tuple[PositiveInt, ...], [3, 0], "a list of int of at least 1, got [3, 0]"),
+    (list[PositiveInt], 3, "a list of int of at least 1, got 3"),
+    (list[PositiveInt] | None, [0], "a list of int of at least 1 or nothing, got [0]"),
+    (list[PositiveInt | Literal["all"]], [0], "a list of int of at least 1 or 'all', got [0]"),
+    (list[Share], [0, 2], "a list of float from 0 to 1, got [0, 2]"),
+    (list[int | None], ["a"], "a list of int or nothing, got ['a']"),
+    (list[Literal["a", "b"]], ["c"], "a list of a | b, got ['c']"),
+    (list[str], [1], "a list of str, got [1]"),
+]
+
+
+@pytest.mark.parametrize(("annotation", "value", "message"), OUTSIDE, ids=[o[2] for o in OUTSIDE])
+def test_what_is_outside_the_limits_is_refused_with_them(annotation, value, message):
+    with pytest.raises(ConfigError, match=f"^x: expected {re.escape(message)}\\.$"):
+        check_value(value, annotation, at="x")

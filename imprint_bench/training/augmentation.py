@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
-from imprint_bench.params import AtLeast
+from imprint_bench.params import AtLeast, AtMost
 from imprint_bench.registry import Registry
 
 Stage = Literal["pixels", "normalized"]
 NotNegative = Annotated[float, AtLeast(0)]
+Probability = Annotated[float, AtLeast(0), AtMost(1)]
 
 # An augmentation is f(images (b, c, h, w), generator, *, ...) -> images of the same shape. It
 # changes its argument or a copy: a batch is nobody else's.
@@ -58,7 +59,7 @@ def crop(
 
 
 @augmentation("flip", on="pixels")
-def flip(images: Tensor, generator: torch.Generator, *, p: NotNegative = 0.5) -> Tensor:
+def flip(images: Tensor, generator: torch.Generator, *, p: Probability = 0.5) -> Tensor:
     """Mirror left and right of an image with probability `p`."""
     drawn = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device)
     return torch.where(drawn < p, images.flip(3), images)

@@ -228,7 +228,7 @@ DAMAGES = [
     (metadata(shape=[8, 8]), "its metadata are wrong (shape (8, 8); expected height, width and"),
     (metadata(shape=[8, 8, 2]), "(shape (8, 8, 2); expected height, width and 1 or 3 channels)"),
     (metadata(mean=[0.1, 0.2, 0.3]), "(mean has 3 values; expected 1, one per channel)"),
-    (metadata(std=[0.0]), "its metadata are wrong (std: expected a list of float, got [0.0])"),
+    (metadata(std=[0.0]), "(std: expected a list of float of at least 1e-12, got [0.0])"),
 ]
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from imprint_bench.errors import ConfigError
 from imprint_bench.training.augmentation import AUGMENTATIONS, stage_of
 from imprint_bench.training.preparation import (
     Normalization,
@@ -61,6 +62,13 @@ def test_a_flip_mirrors_about_half_of_the_images_and_leaves_the_others():
 def test_the_probability_of_a_flip_is_kept_at_its_ends(p, expected):
     x = images(20)
     assert torch.equal(AUGMENTATIONS["flip"](x, seeded(), p=p), x.flip(3) if expected else x)
+
+
+@pytest.mark.parametrize("p", [3, 1.01, -0.1])
+def test_a_flip_with_what_is_no_probability_is_refused(p):
+    message = rf"^recipe\.augmentation\.flip\.p: expected a float from 0 to 1, got {p}\.$"
+    with pytest.raises(ConfigError, match=message):
+        read_recipe({"epochs": 1, "augmentation": {"flip": {"p": p}}})
 
 
 def test_noise_has_the_deviation_that_is_asked_for():
