@@ -114,12 +114,17 @@ def first_difference(written: Mapping[str, Any], asked: Mapping[str, Any]) -> st
 
 
 def described(loss: Callable[..., Any]) -> dict[str, Any]:
-    """Return what a loss is: its name, and the parameters that `functools.partial` has bound."""
+    """Return what a loss is: its name, and the parameters that it is bound to.
+
+    Those are the ones of `functools.partial`, and the attributes of an object that is called.
+    """
     params: dict[str, Any] = {}
     while isinstance(loss, partial):
         params = {**loss.keywords, **params}
         loss = loss.func
-    return {"name": getattr(loss, "__qualname__", type(loss).__qualname__), **params}
+    if hasattr(loss, "__qualname__"):
+        return {"name": loss.__qualname__, **params}
+    return {"name": type(loss).__qualname__, **getattr(loss, "__dict__", {}), **params}
 
 
 def digest_of(*modules: nn.Module) -> str:

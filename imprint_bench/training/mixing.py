@@ -56,13 +56,16 @@ class Mixture:
         return len(next(iter(self.rows.values()))) // self.counts(batch_size)[0]
 
     def order(self, batch_size: int, rng: np.random.Generator) -> np.ndarray:
-        """Return the rows of the batches of an epoch, int64 of shape (steps, batch_size)."""
+        """Return the rows of the batches of an epoch, int64 of shape (steps, batch_size).
+
+        Within a batch they are shuffled, so that its parts are mixed, too.
+        """
         steps = self.steps(batch_size)
         parts = [
             rows.start + _cycled(len(rows), steps * count, rng).reshape(steps, count)
             for rows, count in zip(self.rows.values(), self.counts(batch_size), strict=True)
         ]
-        return np.concatenate(parts, axis=1)
+        return rng.permuted(np.concatenate(parts, axis=1), axis=1)
 
 
 def mixture_of(

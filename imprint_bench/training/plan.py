@@ -21,6 +21,7 @@ from imprint_bench.plugins import code_of
 from imprint_bench.training.config import TrainingConfig
 from imprint_bench.training.method import TrainingMethod
 from imprint_bench.training.mixing import mixture_of
+from imprint_bench.training.preparation import check_channels
 from imprint_bench.training.recipe import Recipe
 
 VERSION = 2  # of the trainer; raised when its results change
@@ -117,11 +118,15 @@ def make_training_plan(config: TrainingConfig) -> TrainingPlan:
     places = itertools.product(config.datasets, config.networks, config.recipes.items())
     for dataset, network, (name, recipe) in places:
         material = materials[dataset.name]
-        steps_of(recipe, material, at=f"recipe.{name}", dataset=dataset.name)  # or it refuses
         size = recipe.image_size
         shape = material.shape if size is None else (size, size, 3)
+        at = f"recipe.{name}"
+        steps_of(recipe, material, at=at, dataset=dataset.name)  # or it refuses
+        check_channels(recipe, shape[2], at=at, dataset=dataset.name)
         for d, method in itertools.product(config.dims, config.methods):
             reason = _network_refusal(network, shape, d) or _refusal(method, material, d)
+            if reason is None and recipe.batch_size == recipe.accumulate:
+                reason = _single_image_refusal(network, shape, d)
             if reason is not None:
                 where = f"dataset={dataset.name} network={network.name} d={d} method={method.name}"
                 dropped[reason, where] += len(config.seeds)
@@ -235,4 +240,21 @@ def _network_refusal(network: Source, shape: tuple[int, int, int], d: int) -> st
             build_network(network.kind, shape, d, params=network.params)
     except ConfigError as error:
         return str(error).rstrip(".")
+    return None
+
+
+def _single_image_refusal(network: Source, shape: tuple[int, int, int], d: int) -> str | None:
+    """Say that a network cannot be trained on a single image at a time, if that is so."""
+    import torch
+
+    height, width, channels = shape
+    with torch.device("meta"):
+        made = build_network(network.kind, shape, d, params=network.params).train()
+        try:
+            made(torch.empty(1, channels, height, width))
+        except ValueError:  # of batch normalization, which needs two values
+            return (
+                f"{network.name} has batch normalization, which needs two images or more; expected "
+                "a batch_size of at least twice accumulate"
+            )
     return None

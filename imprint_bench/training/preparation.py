@@ -43,14 +43,21 @@ def normalization_of(recipe: Recipe, data: TrainingData) -> Normalization:
     """
     channels = data.shape[2]
     asked = recipe.normalize
+    check_channels(recipe, channels, at="recipe", dataset=data.where)
     if isinstance(asked, Mapping):
-        if len(asked["mean"]) != channels:
-            raise ConfigError(
-                f"recipe.normalize: {len(asked['mean'])} means for images of {channels} channels; "
-                "expected one per channel."
-            )
         return Normalization(tuple(map(float, asked["mean"])), tuple(map(float, asked["std"])))
     return _nothing(channels) if asked == "none" else measured(data)
+
+
+def check_channels(recipe: Recipe, channels: int, *, at: str, dataset: str) -> None:
+    """Raise ConfigError if a recipe normalizes images of another number of channels."""
+    asked = recipe.normalize
+    if isinstance(asked, Mapping) and len(asked["mean"]) != channels:
+        raise ConfigError(
+            f"{at}.normalize: {len(asked['mean'])} means for images of {channels} "
+            f"channel{'' if channels == 1 else 's'} ({dataset}); expected one per channel, "
+            "normalize: data or normalize: none."
+        )
 
 
 def measured(data: TrainingData) -> Normalization:

@@ -8,6 +8,8 @@ from contextlib import closing
 import numpy as np
 
 from imprint_bench.durable import remove_unfinished
+from imprint_bench.errors import ConfigError
+from imprint_bench.fixed.core.prototype_set import SetFailed
 from imprint_bench.fixed.prototype_cache import cached_prototypes
 from imprint_bench.sweep.compaction import compact
 from imprint_bench.sweep.executor import Failure, executor_of, workers
@@ -57,21 +59,31 @@ def runs_of(config: TrainingConfig, plan: TrainingPlan, chosen: np.ndarray) -> l
 
 
 def prepare_prototypes(config: TrainingConfig, plan: TrainingPlan) -> None:
-    """Put every set of prototypes that the plan needs into the cache."""
-    wanted = {}
+    """Put every set of prototypes that the plan needs into the cache.
+
+    Raises
+    ------
+    ConfigError
+        For a wrong parameter, at the first set that it is found in.
+    """
+    wanted: dict[tuple, tuple] = {}
     for trial in plan.trials:
         chosen = trial.method.prototypes
         if chosen is not None and trial.method.first is None:
             c = len(plan.materials[trial.dataset].classes)
             key = (chosen.kind, c, trial.d, trial.seed, repr(sorted(chosen.params.items())))
-            wanted[key] = (config.paths.results, chosen.kind, c, trial.d, trial.seed, chosen.params)
+            at = f"method.{trial.method.name}.head.fixed.prototypes"
+            of = (chosen.kind, c, trial.d, trial.seed, chosen.params)
+            wanted.setdefault(key, (config.paths.results, *of, at))
     items = list(wanted.values())
     with (
         closing(executor_of(config)(_prepare, items)) as made,
         progress_bar(total=len(items), unit="set", desc="prototypes") as bar,
     ):
         for _, result in made:
-            if isinstance(result, Failure):  # the runs that need it will say so; the others go on
+            if isinstance(result, Failure):
+                _refuse_wrong_values(result)
+                # Of a function that fails, the runs that need it will say so; the others go on.
                 log.warning("%s", result.reason)
             bar.update()
 
@@ -128,10 +140,16 @@ def count(n: int) -> str:
     return f"{n:,} run{'' if n == 1 else 's'}"
 
 
+def _refuse_wrong_values(failure: Failure) -> None:
+    error = failure.error
+    if isinstance(error, ConfigError) and not isinstance(error, SetFailed):
+        raise error
+
+
 def _prepare(item: tuple) -> None:
     """Make one set of prototypes, in a worker."""
-    results, kind, c, d, seed, params = item
-    cached_prototypes(results / "prototypes", kind, c, d, seed=seed, params=params)
+    results, kind, c, d, seed, params, at = item
+    cached_prototypes(results / "prototypes", kind, c, d, seed=seed, params=params, at=at)
 
 
 def _keep(one: Run, result: Row | Failure, store: Store, outcome: Outcome) -> None:

@@ -47,8 +47,7 @@ class Task:
             "images": len(self.data.labels),
             "data": self.data.fingerprint,
             "network": repr(self.network),
-            "head": repr(self.head),
-            "assignment": repr(self.head.schedule),
+            "head": self.head.facts(),
             "first weights": digest_of(self.network, self.head),
         }
 

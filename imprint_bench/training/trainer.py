@@ -186,7 +186,7 @@ class _Run:
         for i, batch in enumerate(images, start=first):
             seed_global(self.device, seeds[i][0])
             self.rng.manual_seed(seeds[i][1])
-            self._reassign()
+            self._reassign(epoch)
             try:
                 rate = self.recipe.rate(self.done, self.steps)
                 stepped = self.stepper.step(batch, labels[i], lam=lams[i], rate=rate, rng=self.rng)
@@ -196,9 +196,10 @@ class _Run:
             self.done += 1
             self._after_a_step(epoch, bar)
 
-    def _reassign(self) -> None:
+    def _reassign(self, epoch: int) -> None:
         schedule = self.stepper.head.schedule
         if schedule is not None and schedule.due(self.done, self.steps):
+            self.record.check(epoch)  # of what is not finite there are no means
             self.record.changes.append(self.stepper.head.reassign())
 
     def _after_a_step(self, epoch: int, bar: Any) -> None:

@@ -30,6 +30,8 @@ class TrainingData(Protocol):
         Height, width and channels of all images.
     fingerprint : str
         The same for the same content.
+    mixture : Mixture or None
+        Shares of several sources in every batch.
     """
 
     @property
@@ -40,6 +42,8 @@ class TrainingData(Protocol):
     def shape(self) -> Shape: ...  # noqa: D102
     @property
     def fingerprint(self) -> str: ...  # noqa: D102
+    @property
+    def mixture(self) -> Mixture | None: ...  # noqa: D102
 
     def order(self, batch_size: int, rng: np.random.Generator) -> np.ndarray:
         """Return the rows of the batches of an epoch, int64 of shape (steps, batch_size)."""
@@ -170,6 +174,8 @@ def shuffled(n: int, batch_size: int, rng: np.random.Generator) -> np.ndarray:
 def check_against(data: TrainingData, *, n_classes: int, batch_size: int) -> None:
     """Raise DataError unless every label has a class and there is a full batch.
 
+    A mixture has one of any size, and says so itself where it has not.
+
     Raises
     ------
     DataError
@@ -182,7 +188,7 @@ def check_against(data: TrainingData, *, n_classes: int, batch_size: int) -> Non
             f"{data.where}: label {labels[wrong[0]]} in row {wrong[0]}; the head has {n_classes} "
             f"classes, from 0 to {n_classes - 1}; number the labels so, or build it for more."
         )
-    if len(labels) < batch_size:
+    if data.mixture is None and len(labels) < batch_size:
         raise DataError(
             f"{data.where}: {len(labels)} images are fewer than a batch of {batch_size}; choose "
             f"recipe.batch_size={len(labels)} or less."

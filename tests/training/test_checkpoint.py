@@ -7,6 +7,7 @@ import torch
 from small_tasks import make_task, same
 
 from imprint_bench.errors import StoreError
+from imprint_bench.fixed.core.losses import ipm
 from imprint_bench.fixed.heads.fixed import FixedPrototypeHead
 from imprint_bench.training.checkpoint import Checkpoint
 from imprint_bench.training.trainer import train
@@ -124,6 +125,26 @@ def set_to(**values):
     return change
 
 
+class Weighted:
+    """A loss that is an object."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, head, features, labels):
+        return self.factor * ipm(head, features, labels)
+
+
+def head_with(**options):
+    """Return what gives a task the same head with other options."""
+    asked = {"assignment": {"dynamic": {"updates_per_epoch": 1}}} | options
+
+    def change(made):
+        made.head = FixedPrototypeHead(made.head.prototypes, **asked)
+
+    return change
+
+
 CHANGES = [
     ({"epochs": 4}, None, "with recipe.epochs = 3 and not 4"),
     ({"batch_size": 12}, None, "with recipe.batch_size = 16 and not 12"),
@@ -134,7 +155,28 @@ CHANGES = [
     ({}, set_to(seed=5), "with seed = 4 and not 5"),
     ({}, other_data, "with different data"),
     ({"loss": "hpn"}, None, "with loss.name = 'ipm' and not 'hpn'"),
+    ({}, set_to(loss=Weighted(2.0)), "with loss.name = 'ipm' and not 'Weighted'"),
+    (
+        {},
+        head_with(assignment={"dynamic": {"momentum": 0.1}}),
+        "with head.assignment.momentum = 0.9 and not 0.1",
+    ),
+    ({}, head_with(normalize_features=False), "with head.normalizes_features = True and not False"),
+    ({}, head_with(scale=1.0000001), "with head.scale = 1.0 and not 1.0000001"),
+    ({}, head_with(scale="learnable"), "with head.scale = 1.0 and not 'learned'"),
 ]
+
+
+def test_attributes_of_a_loss_that_is_an_object_are_told_apart(tmp_path):
+    path = tmp_path / "c.pt"
+    for factor in (2.0, 3.0):
+        made = make_task()
+        made.loss = Weighted(factor)
+        if factor == 2.0:
+            run(made, checkpoint=path)
+            continue
+        with pytest.raises(StoreError, match=r"with loss.factor = 2.0 and not 3.0; remove it"):
+            run(made, checkpoint=path)
 
 
 @pytest.mark.parametrize(("raw", "change", "sentence"), CHANGES, ids=[c[2] for c in CHANGES])

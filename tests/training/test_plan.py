@@ -181,3 +181,23 @@ def test_a_network_is_checked_with_the_size_that_the_recipe_crops_to(small, tmp_
         method={"learned": METHODS["learned"]},
     ).config
     assert len(make_training_plan(config)) == 2
+
+
+def test_means_for_other_channels_are_told_before_anything_is_trained(small):
+    recipe = {"epochs": 1, "batch_size": 50, "normalize": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    with pytest.raises(ConfigError) as refused:
+        make_training_plan(small(recipe={"of_color": recipe}).config)
+    assert str(refused.value) == (
+        "recipe.of_color.normalize: 3 means for images of 1 channel (tiny_pairs); expected one per "
+        "channel, normalize: data or normalize: none."
+    )
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (4, 4)])
+def test_batch_normalization_is_not_trained_on_single_images(small, sizes):
+    batch, parts = sizes
+    recipe = {"r": {"epochs": 1, "batch_size": batch, "accumulate": parts}}
+    with pytest.raises(ConfigError, match=r"mlp has batch normalization, which needs two images"):
+        make_training_plan(small(recipe=recipe).config)
+    without = {"mlp": {"hidden": [16], "batch_norm": False}}
+    assert len(make_training_plan(small(recipe=recipe, network=without).config)) == 4

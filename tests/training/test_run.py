@@ -232,3 +232,33 @@ def test_vectors_of_a_trained_head_can_be_the_prototypes_of_another(small):
     # the vectors are those of the learned head, of another order at most: the same cosines
     for column in ("cosine_max", "cosine_min", "cosine_mean"):
         assert rows.loc["reused", column] == pytest.approx(rows.loc["learned", column], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("prototypes", "sentence"),
+    [
+        ({"gaussian_potential": {"t": -1.0}}, "gaussian_potential"),
+        ({"hpn": {"lr": 0.0}}, "hpn"),
+        ({"equidistributed": {"sharpness": 1.0}}, "equidistributed"),
+        ({"random": {"std": -1.0}}, "random"),
+    ],
+)
+def test_a_wrong_number_of_a_set_is_told_before_anything_is_trained(small, prototypes, sentence):
+    head = {"fixed": {"prototypes": prototypes}}
+    sweep = small(d=[10], method={**METHODS, "mine": {**METHODS["etf"], "head": head}})
+    with pytest.raises(ConfigError, match=rf"^method\.mine\.head\.fixed\.prototypes\.{sentence}"):
+        sweep.run()
+    assert not len(sweep.rows())
+
+
+def test_shares_of_a_small_first_part_fill_a_batch_with_what_comes_again(small):
+    parts = {"few": {"pairs": {"of": {"digits": {}}, "n_train": 1, "n_test": 1}},
+             "more": {"pairs": {"of": {"digits": {}}, "n_train": 1, "n_test": 1}}}  # fmt: skip
+    recipe = {"r": {"epochs": 1, "batch_size": 500, "shares": {"few": 0.1, "more": 0.9}}}
+    sweep = small(
+        dataset={"two": {"concatenation": {"parts": parts}}}, recipe=recipe,
+        method={"learned": METHODS["learned"]}, seeds=[0],
+    )  # fmt: skip
+    sweep.run()
+    (row,) = sweep.rows().to_dict("records")
+    assert (row["n_train"], row["status"]) == (200, "ok")

@@ -14,8 +14,10 @@ from imprint_bench.core.neural_collapse import nc1
 from imprint_bench.errors import ConfigError, DataError
 from imprint_bench.fixed.core.losses import cross_entropy, ipm
 from imprint_bench.fixed.core.losses.mixup import Mixed
+from imprint_bench.fixed.core.rules import Schedule
 from imprint_bench.fixed.heads.fixed import FixedPrototypeHead
 from imprint_bench.seeding import stream
+from imprint_bench.training import stepping
 from imprint_bench.training.checkpoint import first_difference
 from imprint_bench.training.history import DivergedError, EpochRecord
 from imprint_bench.training.mixing import mixture_of
@@ -204,6 +206,15 @@ def test_a_first_loss_that_tells_nothing_does_not_blame_the_parts(first):
         assert run(made).history.loss[-1] == 0
         return
     with pytest.raises(DivergedError, match="the loss is nan in epoch 1, step 1"):
+        run(made)
+
+
+def test_where_no_step_waits_for_its_loss_an_update_looks_before_it_matches(monkeypatch):
+    made = make_task(epochs=3)
+    made.lr = 1e38
+    made.head.schedule = Schedule(updates_per_epoch=100)
+    monkeypatch.setattr(stepping, "isfinite", lambda value: True)  # as on an accelerator
+    with pytest.raises(DivergedError, match="the loss is nan in epoch 1, step"):
         run(made)
 
 

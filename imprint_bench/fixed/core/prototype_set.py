@@ -26,6 +26,10 @@ class NoSuchSet(ValueError):  # noqa: N818 - says what was asked for
     """There is no prototype set of this name and size; the text says why, without a full stop."""
 
 
+class SetFailed(ConfigError):  # noqa: N818
+    """The function of a set raised what it should not have, for any values of its parameters."""
+
+
 @dataclass(frozen=True)
 class PrototypeSet:
     """Unit vectors to which classes are assigned, one each.
@@ -182,7 +186,7 @@ def build_prototypes(
     except NoSuchSet as error:
         raise ConfigError(f"{at}.{name}: {error}.") from error
     except Exception as error:  # a set of the user's may raise anything
-        raise ConfigError(
+        raise SetFailed(
             f"{at}.{name}: fails for c={c}, d={d} ({type(error).__name__}: {error})."
         ) from error
     _check_vectors(vectors, c, d, at=f"{at}.{name}")
@@ -190,16 +194,16 @@ def build_prototypes(
 
 
 def _check_vectors(vectors: np.ndarray, c: int, d: int, *, at: str) -> None:
-    """Raise ConfigError unless a function gave c rows of d values and length 1."""
+    """Raise SetFailed unless a function gave c rows of d values and length 1."""
     given = np.asarray(vectors)
     if given.shape != (c, d) or given.dtype.kind != "f":
-        raise ConfigError(
+        raise SetFailed(
             f"{at}: gave {given.dtype} of shape {given.shape}; expected float64 of ({c}, {d})."
         )
     lengths = np.linalg.norm(given, axis=1)
     wrong = np.flatnonzero(~(np.abs(lengths - 1) <= LENGTH))
     if len(wrong):
-        raise ConfigError(
+        raise SetFailed(
             f"{at}: row {wrong[0]} has length {lengths[wrong[0]]:.6g}; expected rows of length 1."
         )
 

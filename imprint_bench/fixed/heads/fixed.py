@@ -1,6 +1,7 @@
 """The fixed head: prototypes that are not trained, and an assignment of classes to them."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,13 @@ class FixedPrototypeHead(Head):
         self.assignment.copy_(torch.from_numpy(current))
         _arrange(self)
         return change_fraction(previous, current)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what makes this head another one than others, besides its state."""
+        assignment = None
+        if self.means is not None and self.schedule is not None:
+            assignment = {**asdict(self.schedule), "momentum": self.means.momentum}
+        return {**super().facts(), "assignment": assignment}
 
     def _means(self, rule: Rule, *, seed: int) -> ClassMeans:
         c, d = self.n_classes, self.d

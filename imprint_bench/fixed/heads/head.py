@@ -127,6 +127,17 @@ class Head(nn.Module):
             f"features, got {labels.dtype} of shape {tuple(labels.shape)}."
         )
 
+    def facts(self) -> dict[str, Any]:
+        """Return what makes this head another one than others, besides its state."""
+        learned = isinstance(self.factor, Tensor)
+        return {
+            "kind": type(self).__name__,
+            "classes": self.n_classes,
+            "d": self.d,
+            "scale": "learned" if learned else self.factor,
+            "normalizes_features": self.normalizes_features,
+        }
+
     def extra_repr(self) -> str:
         """Return the sizes, for `print`."""
         scale = "" if self.scale is None else f", scale={self.scale:g}"
