@@ -401,7 +401,7 @@ def test_features_of_another_shape_are_refused_when_they_are_observed(rows, n_la
         head.observe(torch.randn(rows), torch.zeros(n_labels, dtype=torch.int64))
 
 
-@pytest.mark.parametrize("scale", ["abc", None, [1.0], True, 0, -1.0, float("nan")])
+@pytest.mark.parametrize("scale", ["abc", None, [1.0], True, 0, -1.0, float("nan"), float("inf")])
 def test_a_scale_that_is_no_positive_number_is_one_sentence(scale):
     for make in (
         lambda: FixedPrototypeHead(np.eye(3), scale=scale),

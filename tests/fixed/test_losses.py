@@ -381,6 +381,18 @@ def test_wrong_shapes_are_one_sentence(features, labels, sentence):
         ipm(fixed_head(), features, labels)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_an_empty_batch_is_one_sentence_in_every_step_and_moves_no_mean(name):
+    head, h = fixed_head(assignment="dynamic"), features_of(requires_grad=False)
+    LOSSES[name](head, h, LABELS)
+    head.observe(h, LABELS)
+    before = head.means.vectors.clone()
+    with pytest.raises(DataError, match=r"^head: the batch is empty; expected at least one row\.$"):
+        LOSSES[name](head, h[:0], LABELS[:0])
+    head.observe(h[:0], LABELS[:0])
+    torch.testing.assert_close(head.means.vectors, before)
+
+
 def test_the_parameters_of_a_loss_are_what_yaml_may_set():
     assert set(settable(LOSSES["ipm"])) == {"reduction", "factor", "balanced"}
     assert set(settable(LOSSES["cross_entropy"])) == {"uniformity"}

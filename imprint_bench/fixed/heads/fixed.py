@@ -134,7 +134,7 @@ class FixedPrototypeHead(Head):
                 f"head: expected features of shape (B, {self.d}) and B labels, got "
                 f"{tuple(features.shape)} and {tuple(labels.shape)}."
             )
-        if self.means is not None:
+        if self.means is not None and len(labels):
             self.means.update(features, labels, copy=copy)
 
     def reassign(self) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -106,11 +107,12 @@ class Head(nn.Module):
             For wrong shapes or types, an empty batch, labels out of range, or features that
             are not finite.
         """
-        if features.shape != (len(labels), self.d) or labels.dtype != torch.int64:
+        n = len(labels)
+        if features.shape != (n, self.d) or labels.dtype != torch.int64:
             self._refuse(features, labels)
+        if not n:
+            raise DataError("head: the batch is empty; expected at least one row.")
         if closely or not self._checked:
-            if not len(labels):
-                raise DataError("head: the batch is empty; expected at least one row.")
             check_labels(labels, self.n_classes)
             if not bool(features.detach().isfinite().all()):
                 raise DataError("head: some features are NaN or infinite; expected finite numbers.")
@@ -233,7 +235,7 @@ def make_factor(scale: Scale, *, at: str = "head") -> "float | nn.Parameter":
     if scale == "learnable":
         return nn.Parameter(torch.tensor(FIRST_SCALE))
     given: Any = scale  # whatever the annotation says
-    if isinstance(given, bool) or not isinstance(given, Real) or not float(given) > 0:
+    if isinstance(given, bool) or not isinstance(given, Real) or not 0 < float(given) < inf:
         raise ConfigError(f"{at}.scale: expected a positive number or 'learnable', got {scale!r}.")
     return float(given)
 
