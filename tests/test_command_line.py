@@ -68,7 +68,8 @@ MISTAKES = {
     f"{QUICK} n_shot=[1] gen=[kmeans] gen.kmeans.k=5": "quickstart: no trial is left to run (k is "
     "larger than n_shot).",
     f"{QUICK} task.all.classes=[0,17]": "task all on digits: class 17 has no training rows; .*.",
-    f"{QUICK} dataset.digits.test_size=2": "digits.test_size: 2; expected a number between 0 and 1",
+    f"{QUICK} dataset.digits.test_size=2": "dataset.digits.test_size: 2; expected a number between "
+    "0 and 1",
     f"{QUICK} mapping=[d_in_1]": "mapping.d_in_1.d: .* there are 10; choose d <= 1.",
     f"{QUICK} table=[norms] +table.norms.zzz=3": "table.norms.zzz: no such parameter; .*.",
     f"{QUICK} fm=[": "fm=[: cannot be read; write KEY=VALUE, lists as KEY=[A,B], "

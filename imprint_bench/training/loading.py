@@ -48,7 +48,9 @@ def load(source: Source, recipe: Recipe) -> tuple[np.ndarray, TrainingData, Trai
         Its ``image_size`` is that to which images are cropped while they are read, None reads
         them all at once; its ``shares`` are those of the parts of the dataset in every batch.
     """
-    classes, parts, train, test = _loaded(source.kind, _Frozen(source.params), recipe.image_size)
+    classes, parts, train, test = _loaded(
+        source.name, source.kind, _Frozen(source.params), recipe.image_size
+    )
     if recipe.shares is not None:
         mixture = mixture_of(parts, recipe.shares, dataset=source.name, at="recipe.shares")
         train = replace(train, mixture=mixture)
@@ -57,9 +59,9 @@ def load(source: Source, recipe: Recipe) -> tuple[np.ndarray, TrainingData, Trai
 
 @lru_cache(maxsize=1)  # runs of one dataset follow each other, and images may fill the memory
 def _loaded(
-    kind: str, params: Mapping[str, Any], image_size: int | None
+    name: str, kind: str, params: Mapping[str, Any], image_size: int | None
 ) -> tuple[np.ndarray, Mapping[str, range], Split, Split]:
-    dataset = build_dataset(Source("dataset", kind, dict(params)))
+    dataset = build_dataset(Source(name, kind, dict(params)))
     classes = np.unique(dataset.labels("train"))
     numbered = replace(
         dataset, read_labels=lambda split: np.searchsorted(classes, dataset.labels(split))

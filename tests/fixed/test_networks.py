@@ -153,7 +153,7 @@ BAD = [
     ("resnet", {"projection": False}, "the features have 4 * width = 64 values, not d = 5"),
     ("resnet", {"shortcut": "convolution"}, "expected one of conv, option_a"),
     ("resnett", {}, "Did you mean 'resnet'?"),
-    ("mlp", {"hidden": [0]}, "network.mlp.hidden: expected a list of int, got"),
+    ("mlp", {"hidden": [0]}, "network.mlp.hidden: expected a list of int of at least 1, got"),
     ("lenet_pp", {}, "images of 4 x 32 pixels are halved 3 times until nothing is left"),
     ("torchvision", {"model": "resnet81"}, "Did you mean 'resnet18'?"),
     ("torchvision", {"model": "inception_v3"}, "does not take images of 4 x 32 pixels"),
