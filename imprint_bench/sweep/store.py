@@ -244,8 +244,19 @@ def read_rows(results: str | Path = "results") -> pd.DataFrame:
         value per epoch: see `training.history`); `scale_final`, `imbalance`, `n_train`,
         `n_test`, `train_seconds`; the settings as `recipe_<key>` and `network_<parameter>`.
         A parameter that may also be a word, such as `head_scale`, is text: ``"16"``.
+
+    Raises
+    ------
+    StoreError
+        If there is no such folder, or it has no rows of any sweep.
     """
     folder = Path(results)
+    if not (folder / "rows").is_dir():
+        inside = f" Did you mean {str(folder.parent)!r}?" if folder.name == "rows" else ""
+        raise StoreError(
+            f"{folder}: has no folder rows; expected a folder of results, as paths.results names "
+            f"it.{inside}"
+        )
     return Store(folder / "rows", folder / "quarantine").read()
 
 

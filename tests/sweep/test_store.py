@@ -15,7 +15,7 @@ import pytest
 
 from imprint_bench.durable import temporary_beside
 from imprint_bench.errors import StoreError
-from imprint_bench.sweep.store import Store
+from imprint_bench.sweep.store import Store, read_rows
 from imprint_bench.sweep.trial_ids import missing
 
 
@@ -370,3 +370,14 @@ def test_pandas_reads_the_folder_though_some_parts_have_no_n_shot(tmp_path):
     frame = pd.read_parquet(tmp_path / "rows")
     assert frame["n_shot"].dropna().tolist() == [5]
     assert len(frame) == 2
+
+
+def test_a_folder_without_rows_is_told_and_not_taken_for_an_empty_store(tmp_path):
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(StoreError, match=r"has no folder rows; expected a folder of results,"):
+            read_rows(folder)
+    (tmp_path / "rows").mkdir()
+    assert read_rows(tmp_path).empty
+    with pytest.raises(StoreError) as caught:
+        read_rows(tmp_path / "rows")
+    assert str(caught.value).endswith(f"Did you mean {str(tmp_path)!r}?")
