@@ -129,8 +129,10 @@ def _caption(pictured: pd.DataFrame, n_lines: int) -> str:
     first = "first training image" if n_images == 1 else f"first {n_images} training images"
     n_classes = int(pictured["n_classes"].iloc[0])
     if pictured["source"].notna().any():
-        label = _name(pictured.iloc[0])
-        return f"A row for each of {n_lines} sources: the {first} of class {label}."
+        of = f"the {first} of class {_name(pictured.iloc[0])}"
+        if (pictured["label"] != pictured["label"].iloc[0]).any():
+            of = f"the {first} of its first class"
+        return f"A row for each of {n_lines} sources: {of}."
     which = f"{n_lines} of {n_classes:,} classes" if n_lines < n_classes else f"{n_classes} classes"
     return f"A row for each of {which}: its {first}."
 

@@ -27,8 +27,8 @@ class Line(NamedTuple):
 def samples(datasets: Sequence[Source]) -> pd.DataFrame:
     """Return the first training images of some classes of every dataset.
 
-    A dataset that is joined from several sources gives the first class, by source; any
-    other ten classes, evenly spread. A broken image is left out.
+    A dataset that is joined from several sources gives the first class of each; any other ten
+    classes, evenly spread. A broken image is left out.
 
     Returns
     -------
@@ -53,10 +53,10 @@ def lines(dataset: ImageDataset) -> list[Line]:
     labels = dataset.labels("train")
     classes = np.unique(labels)
     if dataset.parts is not None:
-        first = int(classes[0])
         found = [
-            Line(source, first, _firsts(labels[rows.start : rows.stop] == first, rows.start))
+            Line(source, int(own.min()), _firsts(own == own.min(), rows.start))
             for source, rows in dataset.parts("train").items()
+            for own in (labels[rows.start : rows.stop],)
         ]
     else:
         places = np.linspace(0, len(classes) - 1, min(LINES, len(classes))).round().astype(int)

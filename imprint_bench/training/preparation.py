@@ -54,9 +54,8 @@ def check_channels(recipe: Recipe, channels: int, *, at: str, dataset: str) -> N
     asked = recipe.normalize
     if isinstance(asked, Mapping) and len(asked["mean"]) != channels:
         raise ConfigError(
-            f"{at}.normalize: {len(asked['mean'])} means for images of {channels} "
-            f"channel{'' if channels == 1 else 's'} ({dataset}); expected one per channel, "
-            "normalize: data or normalize: none."
+            f"{at}.normalize: mean {list(asked['mean'])} for images of {dataset}, whose number of "
+            f"channels is {channels}; expected a mean per channel, data or none."
         )
 
 

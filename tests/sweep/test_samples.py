@@ -58,6 +58,16 @@ def test_a_joined_dataset_is_shown_by_source_with_one_class(config, tmp_path):
     assert found["image"].iloc[-1].max() == 2
 
 
+def test_sources_with_classes_of_their_own_show_the_first_of_each(config, tmp_path):
+    parts = {
+        "first": npz(tmp_path / "a.npz", [2, 1] * 4),
+        "second": npz(tmp_path / "b.npz", [3, 1]),
+    }
+    found = of(config, own={"concatenation": {"parts": parts, "labels": "offset"}})
+    labels = found.groupby("source", sort=False)["label"].agg(set)
+    assert labels.to_dict() == {"first": {1}, "second": {4}}  # 3 classes before it, from 0 to 2
+
+
 def test_images_of_different_sizes_keep_theirs(config, tmp_path):
     sizes = [(3, 4), (7, 2), (5, 5), (3, 4)]
     for split in ("train", "test"):

@@ -188,8 +188,8 @@ def test_means_for_other_channels_are_told_before_anything_is_trained(small):
     with pytest.raises(ConfigError) as refused:
         make_training_plan(small(recipe={"of_color": recipe}).config)
     assert str(refused.value) == (
-        "recipe.of_color.normalize: 3 means for images of 1 channel (tiny_pairs); expected one per "
-        "channel, normalize: data or normalize: none."
+        "recipe.of_color.normalize: mean [0.5, 0.5, 0.5] for images of tiny_pairs, whose number of "
+        "channels is 1; expected a mean per channel, data or none."
     )
 
 
