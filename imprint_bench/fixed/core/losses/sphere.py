@@ -67,9 +67,13 @@ def unit_squares(
     sum : Tensor without dimensions
         At least float32.
     """
-    squares: Tensor
-    squares, *_ = _UnitSquares.apply(full_precision(rows), full_precision(others), weights, factor)
-    return squares
+    rows, others = full_precision(rows), full_precision(others)
+    try:
+        made: Tensor = _UnitSquares.apply(rows, others, weights, factor)
+    except RuntimeError:  # torch.func has no such functions; what is wrong otherwise comes again
+        squares = (unit_products(rows, others) - 1).square()
+        made = factor * (squares if weights is None else squares * weights).sum()
+    return made
 
 
 def uniformity_of(vectors: Tensor, *, t: float = 2.0) -> Tensor:
@@ -108,36 +112,31 @@ def _lengths(rows: Tensor, *, keepdim: bool = False) -> Tensor:
 class _UnitSquares(torch.autograd.Function):
     """The sum of weighted squares, and the gradients that were made with it."""
 
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(
-        rows: Tensor, others: Tensor, weights: Tensor | None, factor: float
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        ctx: Any, rows: Tensor, others: Tensor, weights: Tensor | None, factor: float
+    ) -> Tensor:
         lengths = _lengths(rows, keepdim=True)
         z = rows / lengths
         q = (z * others).sum(1, keepdim=True)
         errors = q - 1
         slopes = factor * errors if weights is None else factor * errors * weights.unsqueeze(1)
-        of_rows = torch.addcmul(others, z, q, value=-1) * (slopes / lengths)
-        of_others = z * slopes if others.requires_grad else None
-        return errors.view(-1).dot(slopes.view(-1)), of_rows, of_others
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-        rows, others, weights, ctx.factor = inputs
-        _, of_rows, of_others = output
-        ctx.mark_non_differentiable(*(g for g in (of_rows, of_others) if g is not None))
+        of_rows = of_others = None
+        if ctx.needs_input_grad[0]:
+            of_rows = torch.addcmul(others, z, q, value=-1).mul_(slopes / lengths)
+        if ctx.needs_input_grad[1]:
+            of_others = z * slopes
         ctx.save_for_backward(rows, others, weights, of_rows, of_others)
+        ctx.factor = factor
+        return errors.view(-1).dot(slopes.view(-1))
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         rows, others, weights, of_rows, of_others = ctx.saved_tensors
         wanted = ctx.needs_input_grad
-        twice = 2 * slope
-        if torch.is_grad_enabled() or (wanted[1] and of_others is None):
-            # For a derivative of these, autograd has to see how they are made.
+        if torch.is_grad_enabled():  # for a derivative of these, autograd has to see them made
             of_rows, of_others = _gradients(rows, others, weights, ctx.factor)
+        twice = 2 * slope
         return (
             of_rows * twice if wanted[0] else None,
             of_others * twice if wanted[1] else None,
