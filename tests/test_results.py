@@ -120,7 +120,7 @@ def test_the_accuracies_of_the_page_on_training_are_those_of_the_tables(cells, s
 def test_the_share_of_trainings_is_counted():
     with (FIXED / "tables" / "methods_exact.csv").open(encoding="utf-8") as file:
         n = sum(int(r["n_seeds"]) for r in csv.DictReader(file))
-    assert n == 219 + 84 + 44
+    assert n == 219 + 126 + 66
     said = re.search(r"from (\d+) small trainings", FIXED_PAGE)
     assert said is not None
     # beside these: five rates of updates at three d less the usual one, 13 methods at two d less
