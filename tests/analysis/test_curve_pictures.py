@@ -36,3 +36,14 @@ def test_where_dashes_mean_something_nothing_else_is_dashed():
     figure = draw_curves(curves(9, dashed=lambda i: i == 8), x="d", y="accuracy")
     assert [line.is_dashed() for line in figure.axes[0].lines] == [False] * 8 + [True]
     assert [text.get_text() for text in figure.legends[0].get_texts()][-2:] == ["dynamic", "static"]
+
+
+def test_a_panel_has_the_ticks_of_its_own_points():
+    few = curves(2).assign(panel="few")
+    many = curves(2).assign(panel="many")
+    many.loc[many["x"] == 5.0, "x"] = 99.0
+    figure = draw_curves(pd.concat([few, many], ignore_index=True), x="d", y="accuracy")
+    labels = [[t.get_text() for t in axes.get_xticklabels()] for axes in figure.axes]
+    assert labels == [["3", "5"], ["3", "99"]]
+    widths = [axes.get_xlim()[1] - axes.get_xlim()[0] for axes in figure.axes]
+    assert widths[0] < widths[1] / 3

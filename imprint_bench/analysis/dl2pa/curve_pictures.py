@@ -63,8 +63,9 @@ def draw_curves(data: pd.DataFrame, *, x: str, y: str, markers: bool = True) -> 
                 ls=style if repeats else "-",
             )
         if markers:
-            labels = [f"{v:g}" for v in values]
-            ticks(axes, list(places.values()), labels, n_panels=min(len(names), 3))
+            shown_at = sorted(own["x"].unique().tolist())
+            labels = [f"{v:g}" for v in shown_at]
+            ticks(axes, [places[v] for v in shown_at], labels, n_panels=min(len(names), 3))
         else:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if data["dashed"].any():
