@@ -66,6 +66,10 @@ class ImageDataset:
             self.read_labels(_known(split)), at=f"{self.where}, labels of {split}"
         )
 
+    def rows_of_parts(self, split: str) -> Mapping[str, range]:
+        """Return the rows of each source by its name; nothing where there is one source."""
+        return {} if self.parts is None else self.parts(_known(split))
+
     def size(self, split: str) -> int:
         """Return the number of images of `split`."""
         return len(self.labels(split))

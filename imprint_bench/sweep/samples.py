@@ -52,10 +52,10 @@ def lines(dataset: ImageDataset) -> list[Line]:
     """Return which training images of a dataset are shown: as many lines as a montage has."""
     labels = dataset.labels("train")
     classes = np.unique(labels)
-    if dataset.parts is not None:
+    if parts := dataset.rows_of_parts("train"):
         found = [
             Line(source, int(own.min()), _firsts(own == own.min(), rows.start))
-            for source, rows in dataset.parts("train").items()
+            for source, rows in parts.items()
             for own in (labels[rows.start : rows.stop],)
         ]
     else:

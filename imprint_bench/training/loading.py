@@ -66,9 +66,8 @@ def _loaded(
     numbered = replace(
         dataset, read_labels=lambda split: np.searchsorted(classes, dataset.labels(split))
     )
-    parts = dataset.parts("train") if dataset.parts is not None else {}
     train, test = (_split(numbered, split, image_size) for split in SPLITS)
-    return classes, parts, train, test
+    return classes, dataset.rows_of_parts("train"), train, test
 
 
 def _split(dataset: ImageDataset, split: str, image_size: int | None) -> Split:

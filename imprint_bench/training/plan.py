@@ -124,9 +124,8 @@ def make_training_plan(config: TrainingConfig) -> TrainingPlan:
         steps_of(recipe, material, at=at, dataset=dataset.name)  # or it refuses
         check_channels(recipe, shape[2], at=at, dataset=dataset.name)
         for d, method in itertools.product(config.dims, config.methods):
-            reason = _network_refusal(network, shape, d) or _refusal(method, material, d)
-            if reason is None and recipe.batch_size == recipe.accumulate:
-                reason = _single_image_refusal(network, shape, d)
+            at_once = recipe.batch_size // recipe.accumulate
+            reason = _network_refusal(network, shape, d, at_once) or _refusal(method, material, d)
             if reason is not None:
                 where = f"dataset={dataset.name} network={network.name} d={d} method={method.name}"
                 dropped[reason, where] += len(config.seeds)
@@ -175,7 +174,7 @@ def material_of(source: Source) -> Material:
             f"dataset.{source.name}: test rows of classes without training rows ({listed}); every "
             "class that is tested needs some."
         )
-    parts = dataset.parts("train") if dataset.parts is not None else {}
+    parts = dataset.rows_of_parts("train")
     return Material(classes, counts, len(test), dataset.shape, dataset.fingerprint, parts)
 
 
@@ -231,27 +230,22 @@ def _refusal(method: TrainingMethod, material: Material, d: int) -> str | None:
     return None
 
 
-def _network_refusal(network: Source, shape: tuple[int, int, int], d: int) -> str | None:
-    """Say why there is no such network; None where there is one."""
-    import torch
-
-    try:
-        with torch.device("meta"):  # no weights are drawn
-            build_network(network.kind, shape, d, params=network.params)
-    except ConfigError as error:
-        return str(error).rstrip(".")
-    return None
-
-
-def _single_image_refusal(network: Source, shape: tuple[int, int, int], d: int) -> str | None:
-    """Say that a network cannot be trained on a single image at a time, if that is so."""
+def _network_refusal(
+    network: Source, shape: tuple[int, int, int], d: int, at_once: int
+) -> str | None:
+    """Say why there is no such network, or none for so many images at once; None if there is."""
     import torch
 
     height, width, channels = shape
-    with torch.device("meta"):
-        made = build_network(network.kind, shape, d, params=network.params).train()
+    with torch.device("meta"):  # no weights are drawn, and nothing is computed
         try:
-            made(torch.empty(1, channels, height, width))
+            made = build_network(network.kind, shape, d, params=network.params)
+        except ConfigError as error:
+            return str(error).rstrip(".")
+        if at_once > 1:
+            return None
+        try:
+            made.train()(torch.empty(1, channels, height, width))
         except ValueError:  # of batch normalization, which needs two values
             return (
                 f"{network.name} has batch normalization, which needs two images or more; expected "

@@ -1,5 +1,6 @@
 """What a head is: the last layer of a network, from features to logits of classes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -23,7 +24,7 @@ Scale = Annotated[float, AtLeast(0)] | Literal["learnable"]
 FIRST_SCALE = 10.0  # from which a learned one starts
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """Base of all heads.
 
     Attributes
@@ -58,13 +59,13 @@ class Head(nn.Module):
         return self.factor.item() if isinstance(self.factor, Tensor) else self.factor
 
     @property
+    @abstractmethod
     def class_vectors(self) -> Tensor:
         """The vectors that features are compared with, (c, d), in the order of the classes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
         """Return the logits of shape (B, c) of features of shape (B, d)."""
-        raise NotImplementedError
 
     def vectors_of(self, labels: Tensor) -> Tensor:
         """Return the row of `class_vectors` of every label, of shape (B, d)."""
