@@ -63,7 +63,7 @@ def test_an_array_gives_the_rows_of_one_process_and_then_has_nothing_to_do(
 
     caplog.clear()
     carry_out(sweep.config, LAUNCH)
-    assert "array tasks" not in caplog.text
+    assert "array task" not in caplog.text
 
 
 def test_only_shards_that_lack_rows_are_submitted(sweep_in, whole, tmp_path, caplog):
